@@ -1,0 +1,1 @@
+//! Conditions of an environment and its resources from what a pass learned. Pure.

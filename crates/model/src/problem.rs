@@ -1,0 +1,103 @@
+//! Problems with what a user sent: where, why, and what would be right. Always all of them at once.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a field was refused. The names are those of Kubernetes' `Status` causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
+pub enum Reason {
+    /// The field is not known.
+    FieldValueUnknown,
+    /// The field must be given.
+    FieldValueRequired,
+    /// The value is of the wrong type, unit or form.
+    FieldValueInvalid,
+    /// The value is understood and refused: a rule forbids it.
+    FieldValueForbidden,
+    /// The value is not one of those allowed.
+    FieldValueNotSupported,
+    /// The value is used already: within the document, or by another Environment.
+    FieldValueDuplicate,
+    /// What the field names does not exist.
+    FieldValueNotFound,
+}
+
+/// One problem with one field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Where: a path such as `spec.database.storageGib` or `spec.listeners[0].port`.
+    pub path: String,
+    /// Why.
+    pub reason: Reason,
+    /// For people; says what would be right.
+    pub message: String,
+}
+
+/// All problems of one document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds a problem.
+    pub fn add(&mut self, path: impl Into<String>, reason: Reason, message: impl Into<String>) {
+        let problem = Problem { path: path.into(), reason, message: message.into() };
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Adds all of another list.
+    pub fn extend(&mut self, other: Problems) {
+        for problem in other.0 {
+            if !self.0.contains(&problem) {
+                self.0.push(problem);
+            }
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems in the order of their paths.
+    pub fn list(&self) -> &[Problem] {
+        &self.0
+    }
+
+    /// `Ok(value)` when there is no problem.
+    pub fn into_result<T>(mut self, value: T) -> Result<T, Problems> {
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            self.0.sort();
+            Err(self)
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, problem) in self.0.iter().enumerate() {
+            if n > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}: {}", problem.path, problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Joins a path and a field name; a name that is no plain word is quoted as `["name"]`.
+pub fn join(path: &str, field: &str) -> String {
+    let plain = !field.is_empty() && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match (path.is_empty(), plain) {
+        (true, true) => field.to_owned(),
+        (false, true) => format!("{path}.{field}"),
+        (_, false) => format!("{path}[{field:?}]"),
+    }
+}
