@@ -1,0 +1,63 @@
+//! `cargo xtask dev`: the main job on this machine, with nothing to set up first.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::exec::{self, cargo, run_aloud, say};
+use crate::keep::Service;
+use crate::postgres::Database;
+
+pub(crate) const HELP: &str = "\
+Starts the daemon on a private Postgres and a simulated AWS, with an example environment that converges, and drift
+that is injected and repaired before your eyes. Then it stays up, with the URLs and commands to go on with; Ctrl-C
+stops it and everything that it started.
+
+Usage: cargo xtask dev [--demo] [ARGS]
+
+  --demo    plays that story and exits: 0 if everything converged
+  ARGS      handed to `operator dev`; `cargo xtask dev -- --help` lists them
+
+DATABASE_URL, where set, names the Postgres to use. Otherwise a private one is started and thrown away at the end,
+as the simulated AWS is.
+";
+
+pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
+    // Before anything is started: from here on a Ctrl-C is a request, not an end.
+    exec::interrupted();
+    say("building the daemon (the first build takes some minutes: it includes the AWS SDKs)");
+    run_aloud(cargo().args(["build", "--package", "operator"]))?;
+    let program = built("operator")?;
+
+    let database = Database::open()?;
+    let mut daemon = Command::new(program);
+    daemon.arg("dev").args(args.iter().filter(|arg| *arg != "--"));
+    daemon.current_dir(crate::places::root()).env("DATABASE_URL", &database.url);
+    say(&format!("$ {}", exec::shown(&daemon)));
+    let service = Service {
+        command: daemon,
+        name: "the daemon".into(),
+        user: None,
+        stop_signal: "TERM",
+        // Its own limit for a graceful stop is 25 s.
+        grace: Duration::from_secs(30),
+        log: None,
+        remove: None,
+    };
+    let mut daemon = service.start()?;
+    let status = daemon.wait()?;
+    drop(daemon);
+    drop(database);
+    Ok(exec::exit_code(status))
+}
+
+/// A program of this workspace, built: it is put beside this one.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
+    let me = std::env::current_exe().context("cannot tell where this program is")?;
+    let dir = me.parent().context("this program is in no directory")?;
+    let program = dir.join(name);
+    anyhow::ensure!(program.is_file(), "{} is not there after the build", program.display());
+    Ok(program)
+}

@@ -1,0 +1,136 @@
+//! What the tests need around them, and the variables that tell them where it is.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::emulators::{self, Emulators};
+use crate::exec::{self, say};
+use crate::places;
+use crate::postgres::Database;
+
+pub(crate) const HELP: &str = "\
+Runs a command with what the tests need around it, and stops that afterwards.
+
+Usage: cargo xtask with [--fast] -- CMD [ARGS]
+
+  --fast    Postgres only: no emulators, no aws CLI
+
+The command sees:
+  EVENTCHAIN_TEST_DATABASE_URL   a Postgres whose user may create databases (DATABASE_URL's, where that is set)
+  EVENTCHAIN_MINISTACK_URL       an emulator of AWS, ministack
+  EVENTCHAIN_MOTO_URL            another, moto
+  EVENTCHAIN_MICROBURST          the program of the fault-injecting proxy
+  EVENTCHAIN_AWS_CLI             the program of the aws CLI
+  EVENTCHAIN_TERRAFORM           terraform's, where the machine has it
+  REQUIRE_STRANGERS              1 where a missing tool is a failure and no reason to skip (as it is on CI)
+
+EVENTCHAIN_PG_SOURCE=auto|apt|pypi chooses where a missing Postgres comes from.
+";
+
+/// How much to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Postgres only.
+    Fast,
+    /// The emulators and the strangers too.
+    All,
+}
+
+/// What a missing emulator or stranger means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is said, and the tests that need it say so too.
+    Said,
+    /// Nothing runs: on CI a test that skips itself would hide that it can no longer pass.
+    Fails,
+}
+
+impl Missing {
+    /// What `REQUIRE_STRANGERS` says.
+    pub(crate) fn from_environment() -> Self {
+        if std::env::var(REQUIRED).is_ok_and(|value| value == "1") { Self::Fails } else { Self::Said }
+    }
+}
+
+const REQUIRED: &str = "REQUIRE_STRANGERS";
+
+/// What runs around the tests; dropping it stops it.
+pub(crate) struct Services {
+    variables: Vec<(&'static str, String)>,
+    _database: Database,
+    _emulators: Option<Emulators>,
+}
+
+impl Services {
+    /// Starts them.
+    pub(crate) fn start(extent: Extent, missing: Missing) -> Result<Self> {
+        // Before anything is started: from here on a Ctrl-C is a request, not an end.
+        exec::interrupted();
+        let database = Database::open()?;
+        let mut variables = vec![("EVENTCHAIN_TEST_DATABASE_URL", database.url.clone())];
+        if missing == Missing::Fails {
+            variables.push((REQUIRED, "1".to_owned()));
+        }
+        let mut emulators = None;
+        if extent == Extent::All {
+            if let Some(started) = optional("the emulators ministack and moto", Emulators::start(), missing)? {
+                variables.push(("EVENTCHAIN_MINISTACK_URL", started.ministack_url.clone()));
+                variables.push(("EVENTCHAIN_MOTO_URL", started.moto_url.clone()));
+                variables.push(("EVENTCHAIN_MICROBURST", display(&started.microburst)));
+                emulators = Some(started);
+            }
+            if let Some(aws) = optional("the aws CLI", emulators::aws_cli(), missing)? {
+                variables.push(("EVENTCHAIN_AWS_CLI", display(&aws)));
+            }
+            let terraform = places::on_path("terraform").context("it is not on PATH, and no package has it");
+            if let Some(terraform) = optional("terraform", terraform, missing)? {
+                variables.push(("EVENTCHAIN_TERRAFORM", display(&terraform)));
+            }
+        }
+        Ok(Self { variables, _database: database, _emulators: emulators })
+    }
+
+    /// Tells a command where they are.
+    pub(crate) fn describe_to(&self, command: &mut Command) {
+        for (key, value) in &self.variables {
+            command.env(key, value);
+        }
+    }
+}
+
+fn optional<T>(what: &str, got: Result<T>, missing: Missing) -> Result<Option<T>> {
+    match got {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if missing == Missing::Fails || exec::interrupted() => Err(error.context(what.to_owned())),
+        Err(error) => {
+            say(&format!("{what}: not here, the tests that need it skip themselves ({error:#})"));
+            Ok(None)
+        }
+    }
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
+    let (options, words) = match args.iter().position(|arg| arg == "--") {
+        Some(at) => (&args[..at], &args[at + 1..]),
+        None => bail!("what shall run? `cargo xtask with -- CMD`"),
+    };
+    let extent = match options {
+        [] => Extent::All,
+        [fast] if fast == "--fast" => Extent::Fast,
+        _ => bail!("only --fast may stand before `--`"),
+    };
+    let [program, rest @ ..] = words else { bail!("what shall run? `cargo xtask with -- CMD`") };
+    let services = Services::start(extent, Missing::from_environment())?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    services.describe_to(&mut command);
+    let status = exec::status(&mut command)?;
+    drop(services);
+    Ok(exec::exit_code(status))
+}
