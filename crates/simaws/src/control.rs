@@ -1,0 +1,116 @@
+//! The control plane under `/_sim/`: faults, calls, clock, timings, reset. JSON both ways; see the README.
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{Call, Fault, Sim, Timings, wire};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClockChange {
+    advance_seconds: Option<f64>,
+    set: Option<Timestamp>,
+    speed: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rates {
+    on: bool,
+}
+
+/// Answers a control request.
+pub(crate) fn handle(sim: &Sim, request: &Request<Bytes>) -> Response<Bytes> {
+    let (status, body) = match answer(sim, request) {
+        Ok(body) => (200, body),
+        Err((status, message)) => (status, json!({ "error": message })),
+    };
+    wire::respond(status, "application/json", "control", &[], Bytes::from(body.to_string()))
+}
+
+fn read<'a, T: Deserialize<'a>>(request: &'a Request<Bytes>) -> Result<T, (u16, String)> {
+    serde_json::from_slice(request.body()).map_err(|e| (400, e.to_string()))
+}
+
+fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
+    let path = request.uri().path().trim_start_matches("/_sim/");
+    let post = request.method() == Method::POST;
+    let delete = request.method() == Method::DELETE;
+    match path {
+        "health" => Ok(json!({ "now": sim.clock().now() })),
+        "reset" if post => {
+            sim.reset();
+            Ok(json!({}))
+        }
+        "faults" if post => Ok(json!({ "id": sim.faults().add(read::<Fault>(request)?) })),
+        "faults" if delete => {
+            sim.faults().clear();
+            Ok(json!({}))
+        }
+        "faults" => {
+            let list: Vec<Value> =
+                sim.faults().list().into_iter().map(|(id, fault)| json!({ "id": id, "fault": fault })).collect();
+            Ok(json!({ "faults": list, "struck": sim.faults().struck() }))
+        }
+        "calls" if delete => {
+            sim.reset_calls();
+            Ok(json!({}))
+        }
+        "calls" => Ok(calls(sim, request.uri().query().unwrap_or(""))),
+        "clock" if post => {
+            let change: ClockChange = read(request)?;
+            if let Some(to) = change.set {
+                sim.clock().set(to);
+            }
+            if let Some(by) = change.advance_seconds {
+                let by = SignedDuration::try_from_secs_f64(by).map_err(|e| (400, e.to_string()))?;
+                sim.clock().jump(by);
+            }
+            if let Some(speed) = change.speed {
+                sim.clock().set_speed(speed);
+            }
+            Ok(json!({ "now": sim.clock().now() }))
+        }
+        "clock" => Ok(json!({ "now": sim.clock().now() })),
+        "rates" if post => {
+            sim.set_rates(read::<Rates>(request)?.on);
+            Ok(json!({}))
+        }
+        "timings" if post => {
+            let timings: Timings = read(request)?;
+            sim.set_timings(timings);
+            Ok(json!(sim.timings()))
+        }
+        "timings" => Ok(json!(sim.timings())),
+        other => match other.strip_prefix("faults/").and_then(|id| id.parse().ok()) {
+            Some(id) if delete => {
+                if sim.faults().remove(id) { Ok(json!({})) } else { Err((404, format!("no fault {id}"))) }
+            }
+            _ => Err((404, format!("no {} /_sim/{other}", request.method()))),
+        },
+    }
+}
+
+/// `?log=N` adds the last N calls, `?mutating=true` only those that change something.
+fn calls(sim: &Sim, query: &str) -> Value {
+    let wanted: BTreeMap<&str, &str> = query.split('&').filter_map(|p| p.split_once('=')).collect();
+    let calls = sim.calls();
+    let counts: Vec<Value> = calls
+        .counts()
+        .iter()
+        .map(|(key, n)| {
+            json!({ "service": key.service, "operation": key.operation, "account": key.account,
+                    "region": key.region, "count": n })
+        })
+        .collect();
+    let keep = wanted.get("log").and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+    let mutating_only = wanted.get("mutating") == Some(&"true");
+    let mut log: Vec<&Call> = calls.log().rev().filter(|c| c.mutating || !mutating_only).take(keep).collect();
+    log.reverse();
+    json!({ "total": calls.total(), "mutating": calls.mutating(), "byOperation": calls.by_operation(),
+            "counts": counts, "log": log })
+}

@@ -1,0 +1,453 @@
+//! The simulation: from a request to a response, through faults, rates, shapes and operations.
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::base::calls::{Call, Calls};
+use crate::base::faults::{Effect, Faults, Target};
+use crate::base::rates::{Buckets, Rate};
+use crate::base::rng::Rng;
+use crate::base::service::{Identity, Op, Service};
+use crate::base::shape::{self, Problem};
+use crate::base::world::{Area, Ctx, Place, World};
+use crate::wire::{self, Route, auth};
+use crate::{AwsError, Clock, Doc, Refusal, Timings, control};
+
+/// The connection dropped before there was a response: a fault's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was dropped before a response")]
+pub struct Dropped;
+
+/// A simulated AWS: all accounts and regions. Clones are the same simulation.
+#[derive(Clone)]
+pub struct Sim(Arc<Inner>);
+
+struct Inner {
+    account: String,
+    seed: u64,
+    clock: Clock,
+    services: Vec<Box<dyn Service>>,
+    identities: Vec<Identity>,
+    rates: BTreeMap<&'static str, Rate>,
+    operations: HashMap<(usize, String), Op>,
+    faults: Faults,
+    state: Mutex<Running>,
+}
+
+/// What changes.
+struct Running {
+    world: World,
+    calls: Calls,
+    buckets: Buckets,
+    fault_rng: Rng,
+    timings: Arc<Timings>,
+    /// What a service showed before a change, shown to readers until a time: the stale-read fault.
+    stale: BTreeMap<(Place, usize), (Timestamp, Area)>,
+}
+
+/// Settings of a simulation.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    account: String,
+    seed: u64,
+    clock: Clock,
+    timings: Timings,
+    rates: bool,
+}
+
+impl Builder {
+    /// The account of access keys that don't name one.
+    pub fn account(mut self, account: &str) -> Self {
+        self.account = account.to_owned();
+        self
+    }
+    /// The seed of ids and of faults with a probability.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+    /// The clock; real unless given.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+    /// How long things take.
+    pub fn timings(mut self, timings: Timings) -> Self {
+        self.timings = timings;
+        self
+    }
+    /// The published token buckets, on or off (off unless set).
+    pub fn rates(mut self, on: bool) -> Self {
+        self.rates = on;
+        self
+    }
+    /// The simulation.
+    pub fn build(self) -> Sim {
+        let services = crate::services();
+        let identities: Vec<Identity> = services.iter().map(|s| s.identity()).collect();
+        let rates = services.iter().flat_map(|s| s.rates()).map(|r| (r.name, r)).collect();
+        let mut operations = HashMap::new();
+        for (index, service) in services.iter().enumerate() {
+            operations.extend(service.operations().into_iter().map(|op| ((index, op.name.to_owned()), op)));
+        }
+        let running = Running {
+            world: World::new(self.seed),
+            calls: Calls::default(),
+            buckets: Buckets::default(),
+            fault_rng: Rng::new(!self.seed),
+            timings: Arc::new(self.timings),
+            stale: BTreeMap::new(),
+        };
+        let sim = Sim(Arc::new(Inner {
+            account: self.account,
+            seed: self.seed,
+            clock: self.clock,
+            services,
+            identities,
+            rates,
+            operations,
+            faults: Faults::default(),
+            state: Mutex::new(running),
+        }));
+        sim.set_rates(self.rates);
+        sim
+    }
+}
+
+/// What the locked part of a call decided.
+struct Answer {
+    response: Response<Bytes>,
+    delay: Duration,
+    lost: bool,
+}
+
+const HANG: Duration = Duration::from_secs(3600);
+
+impl Default for Sim {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl Sim {
+    /// Settings, with account 123456789012, a real clock and quick timings.
+    pub fn builder() -> Builder {
+        Builder {
+            account: "123456789012".to_owned(),
+            seed: 1,
+            clock: Clock::real(),
+            timings: Timings::default(),
+            rates: false,
+        }
+    }
+
+    /// Answers one HTTP request, in-process. `Err` is a dropped connection, which only faults cause. A change is
+    /// applied even if the future is dropped while a latency fault holds the response back.
+    pub fn handle(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<Bytes>, Dropped>> + Send + use<> {
+        let sim = self.clone();
+        async move {
+            if request.uri().path().starts_with("/_sim/") {
+                return Ok(control::handle(&sim, &request));
+            }
+            let answer = sim.call(&request);
+            if !answer.delay.is_zero() {
+                tokio::time::sleep(answer.delay).await;
+            }
+            if answer.lost { Err(Dropped) } else { Ok(answer.response) }
+        }
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Faults, to switch on and off.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// What was called so far.
+    pub fn calls(&self) -> Calls {
+        self.lock().calls.clone()
+    }
+
+    /// Forgets the calls counted so far.
+    pub fn reset_calls(&self) {
+        self.lock().calls = Calls::default();
+    }
+
+    /// How long things take.
+    pub fn timings(&self) -> Timings {
+        Timings::clone(&self.lock().timings)
+    }
+
+    /// Changes how long things take, for what begins from now on.
+    pub fn set_timings(&self, timings: Timings) {
+        self.lock().timings = Arc::new(timings);
+    }
+
+    /// Switches the published token buckets on (full) or off.
+    pub fn set_rates(&self, on: bool) {
+        let mut running = self.lock();
+        running.buckets.on = on;
+        running.buckets.refill();
+    }
+
+    /// Everything as at the start but for the clock and the timings: no state, no faults, no calls.
+    pub fn reset(&self) {
+        self.0.faults.clear();
+        let mut running = self.lock();
+        running.world = World::new(self.0.seed);
+        running.fault_rng = Rng::new(!self.0.seed);
+        running.calls = Calls::default();
+        running.buckets.refill();
+        running.stale.clear();
+    }
+
+    /// Reads or changes state directly, as someone with a hand inside AWS: scripted drift, and tests. Settles first.
+    pub fn with<R>(&self, account: &str, region: &str, f: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
+        let mut running = self.lock();
+        let running = &mut *running;
+        let timings = Arc::clone(&running.timings);
+        let mut ctx = Ctx {
+            request_id: String::new(),
+            access_key: account.to_owned(),
+            world: &mut running.world,
+            services: &self.0.services,
+            place: Place { account: account.to_owned(), region: region.to_owned() },
+            now: self.0.clock.now(),
+            timings: &timings,
+            page_cap: None,
+        };
+        ctx.settle_due();
+        f(&mut ctx)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call(&self, request: &Request<Bytes>) -> Answer {
+        let mut running = self.lock();
+        let running = &mut *running;
+        let request_id = running.world.request_id();
+        let protocol = wire::protocol(request);
+        let refuse = |identity: Option<&Identity>, error: &AwsError| Answer {
+            response: wire::failure(&protocol, identity, error, &request_id),
+            delay: Duration::ZERO,
+            lost: false,
+        };
+        let signed = match auth::read(request, &self.0.account, &protocol) {
+            Ok(signed) => signed,
+            Err(error) => return refuse(None, &error),
+        };
+        let (route, input) = match wire::route(request, &signed.service, &self.0.identities) {
+            Ok(routed) => routed,
+            Err(error) => return refuse(None, &error),
+        };
+        let identity = &self.0.identities[route.service];
+        let Some(op) = self.0.operations.get(&(route.service, route.operation.clone())) else {
+            let message = format!("simaws does not implement operation {} of {}", route.operation, identity.name);
+            let error = AwsError::new("UnsupportedOperation", message).status(501);
+            running.calls.add(self.record(&signed, identity, &route.operation, false, &request_id, Some(&error), false));
+            return refuse(Some(identity), &error);
+        };
+        let target = Target {
+            service: identity.name,
+            operation: op.name,
+            account: &signed.place.account,
+            region: &signed.place.region,
+            mutating: op.mutating,
+        };
+        let effects = self.0.faults.strike(target, &mut running.fault_rng);
+        let mut struck = Struck::of(&effects, &*self.0.services[route.service], &self.0.clock);
+        let result = self.answer(running, &signed, &route, op, input, &mut struck, &request_id);
+        let error = result.as_ref().err();
+        let record = self.record(&signed, identity, op.name, op.mutating, &request_id, error, struck.lost);
+        running.calls.add(record);
+        let response = match &result {
+            Ok(doc) => wire::success(&route.protocol, identity, op.name, doc, &request_id),
+            Err(error) => wire::failure(&route.protocol, Some(identity), error, &request_id),
+        };
+        Answer { response, delay: struck.delay, lost: struck.lost }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one log line")]
+    fn record(
+        &self,
+        signed: &auth::Signed,
+        identity: &Identity,
+        operation: &str,
+        mutating: bool,
+        request_id: &str,
+        error: Option<&AwsError>,
+        lost: bool,
+    ) -> Call {
+        Call {
+            number: 0,
+            at: self.0.clock.now(),
+            service: identity.name.to_owned(),
+            operation: operation.to_owned(),
+            account: signed.place.account.clone(),
+            region: signed.place.region.clone(),
+            mutating,
+            request_id: request_id.to_owned(),
+            error: error.map(|e| e.code.clone()),
+            lost,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call's parts, taken apart once")]
+    fn answer(
+        &self,
+        running: &mut Running,
+        signed: &auth::Signed,
+        route: &Route,
+        op: &Op,
+        input: Result<Doc, String>,
+        struck: &mut Struck,
+        request_id: &str,
+    ) -> Result<Doc, AwsError> {
+        let service = &*self.0.services[route.service];
+        if let Some(error) = struck.instead.take() {
+            return Err(error);
+        }
+        let now = self.0.clock.now();
+        let rate = op.rate.and_then(|name| self.0.rates.get(name));
+        if rate.is_some_and(|rate| !running.buckets.take(&signed.place, rate, now)) {
+            return Err(service.throttled());
+        }
+        let raw = input.map_err(|message| service.invalid(Refusal::Malformed, message))?;
+        let input = shape::read(&op.input, raw, route.protocol.origin()).map_err(|problem| match problem {
+            Problem::Refused(why, message) => service.invalid(why, message),
+            Problem::Unimplemented(parameter) => AwsError::new(
+                "ValidationException",
+                format!("simaws does not implement parameter {parameter} of operation {}", op.name),
+            ),
+        })?;
+        let timings = Arc::clone(&running.timings);
+        let key = (signed.place.clone(), route.service);
+        if running.stale.get(&key).is_some_and(|(until, _)| *until <= now) {
+            running.stale.remove(&key);
+        }
+        let mut ctx = Ctx {
+            world: &mut running.world,
+            services: &self.0.services,
+            place: signed.place.clone(),
+            now,
+            timings: &timings,
+            access_key: signed.access_key.clone(),
+            request_id: request_id.to_owned(),
+            page_cap: struck.page_cap,
+        };
+        ctx.settle_due();
+        if op.mutating
+            && let Some(stale) = struck.stale
+            && !running.stale.contains_key(&key)
+        {
+            let before = ctx.world.areas.get(&signed.place).map(Area::copy).unwrap_or_default();
+            running.stale.insert(key.clone(), (now.saturating_add(stale).unwrap_or(now), before));
+        }
+        let mut outcome = match running.stale.get_mut(&key).filter(|_| !op.mutating) {
+            Some((_, before)) => {
+                // The whole area as it was: a service may look at its neighbours.
+                let present = ctx.world.areas.remove(&signed.place).unwrap_or_default();
+                ctx.world.areas.insert(signed.place.clone(), std::mem::take(before));
+                let outcome = (op.handler)(&mut ctx, &input);
+                let then = ctx.world.areas.insert(signed.place.clone(), present);
+                *before = then.unwrap_or_default();
+                outcome
+            }
+            None => (op.handler)(&mut ctx, &input),
+        };
+        if let Ok(doc) = &mut outcome {
+            struck.mangle(doc, op, &input);
+        }
+        match struck.after.take() {
+            Some(error) => Err(error),
+            None => outcome,
+        }
+    }
+}
+
+/// What the faults that strike one call do to it.
+#[derive(Default)]
+struct Struck {
+    instead: Option<AwsError>,
+    after: Option<AwsError>,
+    delay: Duration,
+    lost: bool,
+    stale: Option<SignedDuration>,
+    page_cap: Option<usize>,
+    partial: bool,
+    repeat: bool,
+}
+
+impl Struck {
+    fn of(effects: &[Effect], service: &dyn Service, clock: &Clock) -> Self {
+        let mut s = Struck::default();
+        let unapplied = || AwsError::new("ServiceUnavailable", "not reached").status(503);
+        for effect in effects {
+            match effect {
+                Effect::Throttle => s.instead = Some(service.throttled()),
+                Effect::Error { code, status, message } => {
+                    s.instead = Some(AwsError::new(code, message.clone()).status(*status));
+                }
+                Effect::ServerError { status, applied } => {
+                    let code = if *status == 503 { "ServiceUnavailable" } else { "InternalFailure" };
+                    let error = AwsError::new(code, "The request processing has failed because of an unknown error");
+                    *(if *applied { &mut s.after } else { &mut s.instead }) = Some(error.status(*status));
+                }
+                Effect::Latency { millis } => s.delay += Duration::from_millis(*millis),
+                Effect::Hang { applied } => {
+                    (s.delay, s.lost) = (HANG, true);
+                    if !applied {
+                        s.instead = Some(unapplied());
+                    }
+                }
+                Effect::LostResponse => s.lost = true,
+                Effect::Refused => (s.lost, s.instead) = (true, Some(unapplied())),
+                Effect::StaleReads { seconds } => s.stale = SignedDuration::try_from_secs_f64(*seconds).ok(),
+                Effect::ShortPages { size } => s.page_cap = Some(*size),
+                Effect::PartialList => s.partial = true,
+                Effect::RepeatToken => s.repeat = true,
+                Effect::ClockJump { seconds } => {
+                    clock.jump(SignedDuration::try_from_secs_f64(*seconds).unwrap_or_default());
+                }
+            }
+        }
+        s
+    }
+
+    fn mangle(&self, doc: &mut Doc, op: &Op, input: &Doc) {
+        let Doc::Map(fields) = doc else { return };
+        if self.partial {
+            for value in fields.values_mut() {
+                if let Doc::List(items) = value {
+                    items.truncate(items.len().div_ceil(2).min(items.len().saturating_sub(1)));
+                }
+            }
+            if let Some((_, response)) = op.page {
+                fields.remove(response);
+            }
+        }
+        if self.repeat
+            && let Some((request, response)) = op.page
+        {
+            let issued = || crate::base::page::encode(op.name, "");
+            let token = match (input.text(request), fields.get(response)) {
+                (Some(given), _) => given.to_owned(),
+                (None, Some(Doc::Str(next))) => next.clone(),
+                _ => issued(),
+            };
+            fields.insert(response.to_owned(), Doc::Str(token));
+        }
+    }
+}
+
