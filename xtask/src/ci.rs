@@ -31,11 +31,18 @@ struct Tool {
     /// The package that has it.
     package: &'static str,
     args: &'static [&'static str],
+    /// A check that needs a database from outside, after the command that fetches it.
+    online: Option<[&'static [&'static str]; 2]>,
 }
 
 const TOOLS: [Tool; 2] = [
-    Tool { name: "deny", package: "cargo-deny", args: &["deny", "--all-features", "check"] },
-    Tool { name: "machete", package: "cargo-machete", args: &["machete"] },
+    Tool {
+        name: "deny",
+        package: "cargo-deny",
+        args: &["deny", "check", "bans", "licenses", "sources"],
+        online: Some([&["deny", "fetch", "db"], &["deny", "check", "--disable-fetch", "advisories"]]),
+    },
+    Tool { name: "machete", package: "cargo-machete", args: &["machete"], online: None },
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
@@ -87,7 +94,15 @@ fn check(tool: &Tool) -> Result<()> {
     if !installed(tool.name) {
         exec::run_aloud(cargo().args(["install", "--locked", tool.package]))?;
     }
-    exec::run_aloud(cargo().args(tool.args))
+    exec::run_aloud(cargo().args(tool.args))?;
+    if let Some([fetch, check]) = tool.online {
+        if succeeds(cargo().args(fetch)) {
+            exec::run_aloud(cargo().args(check))?;
+        } else {
+            say("advisories: their database cannot be fetched from here, they are not checked");
+        }
+    }
+    Ok(())
 }
 
 fn installed(name: &str) -> bool {

@@ -48,24 +48,25 @@ pub(crate) fn shown(command: &Command) -> String {
 
 /// Runs to the end with this program's output, without input. Non-zero is for the caller to judge.
 ///
-/// A Ctrl-C reaches the child by itself (same terminal); then it has half a minute to stop. A SIGTERM sent to this
-/// program alone is passed on.
+/// A Ctrl-C reaches the child by itself (same terminal), a SIGTERM sent to this program alone does not: after a second
+/// it is passed on. The child has half a minute to stop.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
     let what = shown(command);
     let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start `{what}`"))?;
-    let mut asked_to_stop = 0_u32;
+    let mut looks_since = 0_u32;
     loop {
         if let Some(status) = child.try_wait().with_context(|| format!("waiting for `{what}`"))? {
             return Ok(status);
         }
         if interrupted() {
-            // 600 looks of 50 ms are 30 s: longer than the daemon's own limit for a graceful stop (25 s).
-            if asked_to_stop == 0 {
-                signal(child.id(), "TERM");
-            } else if asked_to_stop == 600 {
-                let _ = child.kill();
+            // 20 looks of 50 ms are 1 s; a second signal at once would make test runners kill instead of stop.
+            // 600 are 30 s: longer than the daemon's own limit for a graceful stop (25 s).
+            match looks_since {
+                20 => signal(child.id(), "TERM"),
+                600 => drop(child.kill()),
+                _ => {}
             }
-            asked_to_stop += 1;
+            looks_since += 1;
         }
         thread::sleep(POLL);
     }
