@@ -36,6 +36,15 @@ fn read<'a, T: Deserialize<'a>>(request: &'a Request<Bytes>) -> Result<T, (u16, 
     serde_json::from_slice(request.body()).map_err(|e| (400, e.to_string()))
 }
 
+/// Serde lets unknown fields of an effect without fields pass; they are refused here.
+fn read_fault(request: &Request<Bytes>) -> Result<Fault, (u16, String)> {
+    let fault: Fault = read(request)?;
+    let given: Value = read(request)?;
+    let known = serde_json::to_value(&fault).unwrap_or_default();
+    let unknown = given["effect"].as_object().and_then(|e| e.keys().find(|k| known["effect"].get(k).is_none()));
+    unknown.map_or(Ok(fault), |name| Err((400, format!("unknown field `{name}` of the effect"))))
+}
+
 fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
     let path = request.uri().path().trim_start_matches("/_sim/");
     let post = request.method() == Method::POST;
@@ -46,7 +55,7 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
             sim.reset();
             Ok(json!({}))
         }
-        "faults" if post => Ok(json!({ "id": sim.faults().add(read::<Fault>(request)?) })),
+        "faults" if post => Ok(json!({ "id": sim.faults().add(read_fault(request)?) })),
         "faults" if delete => {
             sim.faults().clear();
             Ok(json!({}))

@@ -1,0 +1,72 @@
+//! Terraform's AWS provider against the loopback server: each `tests/terraform/<service>/main.tf` is applied, and
+//! then a second plan must be empty.
+use std::path::Path;
+
+use simaws::{Clock, Sim};
+
+use crate::support;
+
+/// The provider, pointed at the simulator. Each service by its own endpoint, so that one we don't serve fails
+/// with simaws's named error instead of reaching for the network.
+fn provider(url: &str) -> String {
+    let services = [
+        "applicationautoscaling", "cloudwatch", "ecs", "elbv2", "logs", "rds", "resourcegroupstaggingapi", "secretsmanager",
+        "sts", "iam", "ec2",
+    ];
+    let endpoints: String = services.iter().map(|s| format!("    {s} = \"{url}\"\n")).collect();
+    format!(
+        "terraform {{\n  required_providers {{\n    aws = {{ source = \"hashicorp/aws\", version = \"~> 5.100\" }}\n  }}\n}}\n\
+         provider \"aws\" {{\n  region = \"us-east-1\"\n  access_key = \"123456789012\"\n  secret_key = \"x\"\n  \
+         skip_metadata_api_check = true\n  max_retries = 1\n  endpoints {{\n{endpoints}  }}\n}}\n"
+    )
+}
+
+async fn terraform(tool: &Path, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
+    let output = tokio::process::Command::new(tool)
+        .args(words)
+        .current_dir(dir)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("TF_IN_AUTOMATION", "1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .await
+        .expect("terraform starts");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terraform_applies_every_configuration_and_a_second_plan_is_empty() {
+    let Some(tool) = support::tool("terraform", "EVENTCHAIN_TERRAFORM") else { return };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terraform");
+    // Terraform polls in machine time; simulated time runs ahead so that nothing is waited for.
+    let sim = Sim::builder().clock(Clock::scaled(20.0)).build();
+    let server = support::serve(&sim).await;
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    std::fs::write(scratch.path().join("provider.tf"), provider(&server.url())).expect("written");
+    let mut copied = 0;
+    for entry in std::fs::read_dir(&here).expect("configurations are there") {
+        let entry = entry.expect("readable");
+        let main = entry.path().join("main.tf");
+        if main.is_file() {
+            let name = format!("{}.tf", entry.file_name().to_string_lossy());
+            std::fs::copy(&main, scratch.path().join(name)).expect("copied");
+            copied += 1;
+        }
+    }
+    assert!(copied > 0, "no configuration");
+    let (code, said) = terraform(&tool, scratch.path(), &["init", "-no-color", "-input=false"]).await;
+    if code != Some(0) && std::env::var_os("REQUIRE_STRANGERS").is_none() {
+        println!("skipped: terraform has no AWS provider 5.100 here\n{said}");
+        return;
+    }
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = terraform(&tool, scratch.path(), &["apply", "-no-color", "-input=false", "-auto-approve"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let plan = ["plan", "-no-color", "-input=false", "-detailed-exitcode"];
+    let (code, said) = terraform(&tool, scratch.path(), &plan).await;
+    assert_eq!(code, Some(0), "the second plan is not empty:\n{said}");
+    let (code, said) = terraform(&tool, scratch.path(), &["destroy", "-no-color", "-input=false", "-auto-approve"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    server.stop().await;
+}
