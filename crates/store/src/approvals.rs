@@ -1,0 +1,130 @@
+//! Approvals: who let the gated steps of which plan through, until when. Whether one suffices is not decided here.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::object_log::Pen;
+use crate::operation::Operation;
+use crate::pool::{Store, transact};
+use crate::rows::{FromStoreRow, at, optional_timestamp, timestamp};
+
+/// An approval to record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewApproval {
+    /// The environment.
+    pub environment_uid: Uuid,
+    /// Hash of the plan that is approved.
+    pub plan_hash: String,
+    /// Who.
+    pub approver: String,
+    /// When.
+    pub now: Timestamp,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// A recorded approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Identity.
+    pub id: i64,
+    /// The environment.
+    pub environment_uid: Uuid,
+    /// Hash of the plan that is approved.
+    pub plan_hash: String,
+    /// Who.
+    pub approver: String,
+    /// When.
+    pub approved_at: Timestamp,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+    /// When it was used up.
+    pub consumed_at: Option<Timestamp>,
+}
+
+impl FromStoreRow for Approval {
+    fn from_row(row: &PgRow) -> Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            environment_uid: row.try_get("environment_uid")?,
+            plan_hash: row.try_get("plan_hash")?,
+            approver: row.try_get("approver")?,
+            approved_at: timestamp(row, "approved_at")?,
+            expires_at: timestamp(row, "expires_at")?,
+            consumed_at: optional_timestamp(row, "consumed_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Records an approval and wakes the environment's owner. The same approver approving the same plan again renews
+    /// it.
+    ///
+    /// # Errors
+    /// `NotFound` for an environment that is gone.
+    pub async fn approve(&self, new: &NewApproval) -> Result<Approval> {
+        transact!(self, Operation::Approve, |tx| async {
+            let mut pen = Pen::take(tx).await?;
+            let environment = sqlx::query("SELECT name, account FROM environments WHERE uid = $1")
+                .bind(new.environment_uid)
+                .fetch_optional(&mut *tx)
+                .await?
+                .ok_or_else(|| Error::not_found("Environment", new.environment_uid))?;
+            let row = sqlx::query(
+                "INSERT INTO approvals (environment_uid, plan_hash, approver, approved_at, expires_at)
+                 VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (environment_uid, plan_hash, approver) WHERE consumed_at IS NULL
+                 DO UPDATE SET approved_at = excluded.approved_at, expires_at = excluded.expires_at
+                 RETURNING *",
+            )
+            .bind(new.environment_uid)
+            .bind(&new.plan_hash)
+            .bind(&new.approver)
+            .bind(at(new.now))
+            .bind(at(new.expires_at))
+            .fetch_one(&mut *tx)
+            .await?;
+            pen.wake(environment.try_get("name")?, environment.try_get("account")?);
+            pen.put_down(tx).await?;
+            Approval::from_row(&row)
+        })
+    }
+
+    /// The approvals of an environment that are neither used up nor run out at `now`, oldest first.
+    pub async fn valid_approvals(&self, environment_uid: Uuid, now: Timestamp) -> Result<Vec<Approval>> {
+        self.timed(Operation::ReadApprovals, async {
+            let rows = sqlx::query(
+                "SELECT * FROM approvals
+                 WHERE environment_uid = $1 AND consumed_at IS NULL AND expires_at > $2 ORDER BY id",
+            )
+            .bind(environment_uid)
+            .bind(at(now))
+            .fetch_all(self.pool())
+            .await?;
+            Approval::from_rows(&rows)
+        })
+        .await
+    }
+
+    /// Uses up every valid approval of this plan. Answers how many there were: 0 means that it was not approved (or was
+    /// used up before).
+    pub async fn consume_approvals(&self, environment_uid: Uuid, plan_hash: &str, now: Timestamp) -> Result<u64> {
+        self.timed(Operation::ConsumeApproval, async {
+            let done = sqlx::query(
+                "UPDATE approvals SET consumed_at = $3
+                 WHERE environment_uid = $1 AND plan_hash = $2 AND consumed_at IS NULL AND expires_at > $3",
+            )
+            .bind(environment_uid)
+            .bind(plan_hash)
+            .bind(at(now))
+            .execute(self.pool())
+            .await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+}

@@ -1,0 +1,329 @@
+//! Creating environments and changing what users say about them: one transaction with revision, claims, status, change
+//! record, log and notification.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::claims::replace_in;
+use super::rows::{EnvironmentRow, KIND, Which, lock};
+use crate::changes::{ChangeRow, ChangeUpdate, NewChange, insert_change_in, update_change_in};
+use crate::error::{Error, Result};
+use crate::object_log::{LoggedEvent, Pen};
+use crate::operation::Operation;
+use crate::pool::{Store, transact};
+use crate::revisions::{RevisionRow, insert_revision_in};
+use crate::rows::{FromStoreRow, at};
+use crate::types::{Claim, Precondition};
+
+/// A new environment. Its generation and revision begin at 1 (the revision goes on from earlier ones of the same name).
+#[derive(Debug, Clone)]
+pub struct NewEnvironment {
+    /// Made by the caller.
+    pub uid: Uuid,
+    /// Must not be in use.
+    pub name: String,
+    /// AWS account id: the shard. It never changes; refuse a spec that moves elsewhere.
+    pub account: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Finalizers.
+    pub finalizers: Vec<String>,
+    /// Desired state.
+    pub spec: Value,
+    /// First status, with `Ready` and `Synced` Unknown.
+    pub status: Value,
+    /// The AWS objects that the spec manages.
+    pub claims: Vec<Claim>,
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// Diff to nothing, as shown in the first revision.
+    pub diff: Value,
+    /// The change record to write or finish with it.
+    pub change: Option<ChangeLink>,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+/// A change to what users say about an environment. What is `None` stays.
+#[derive(Debug, Clone)]
+pub struct EnvironmentUpdate<'a> {
+    /// Which environment.
+    pub name: &'a str,
+    /// What must still hold. Give at least the `generation` that the spec and diff were computed from.
+    pub precondition: Precondition,
+    /// New labels, all of them.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// New annotations, all of them.
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// New finalizers, all of them.
+    pub finalizers: Option<Vec<String>>,
+    /// New spec.
+    pub spec: Option<SpecWrite<'a>>,
+    /// The change record to write or finish with it; written even if the spec turns out to be unchanged.
+    pub change: Option<ChangeLink>,
+    /// The caller's clock.
+    pub now: Timestamp,
+}
+
+impl<'a> EnvironmentUpdate<'a> {
+    /// An update of nothing, to be filled in.
+    pub fn new(name: &'a str, now: Timestamp) -> Self {
+        Self {
+            name,
+            precondition: Precondition::default(),
+            labels: None,
+            annotations: None,
+            finalizers: None,
+            spec: None,
+            change: None,
+            now,
+        }
+    }
+}
+
+/// A new spec and all that is written with it, if it differs from the stored one.
+#[derive(Debug, Clone)]
+pub struct SpecWrite<'a> {
+    /// Desired state.
+    pub spec: Value,
+    /// The AWS objects that it manages.
+    pub claims: Vec<Claim>,
+    /// Diff to the spec before.
+    pub diff: Value,
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// How the status changes: `Ready` and `Synced` must become Unknown.
+    pub status: StatusPatch<'a>,
+}
+
+/// A pure function from the stored status to the new one.
+pub type StatusFunction<'a> = &'a (dyn Fn(&Value) -> Value + Send + Sync);
+
+/// What happens to the status when the spec changes.
+#[derive(Clone, Copy)]
+pub enum StatusPatch<'a> {
+    /// It stays.
+    Keep,
+    /// It becomes this, whatever it was.
+    Replace(&'a Value),
+    /// It becomes what the function makes of the stored one, read in the same transaction: nothing that the daemon
+    /// wrote in the meantime is lost.
+    Apply(StatusFunction<'a>),
+}
+
+impl fmt::Debug for StatusPatch<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Replace(_) => "Replace",
+            Self::Apply(_) => "Apply",
+        })
+    }
+}
+
+/// The change record that goes with a write of an environment. The new revision's number is put into it.
+#[derive(Debug, Clone)]
+pub enum ChangeLink {
+    /// Record a new one. Its environment's uid is filled in.
+    Create(NewChange),
+    /// Finish one that was waiting.
+    Update {
+        /// Its name.
+        name: String,
+        /// What it must still be.
+        precondition: Precondition,
+        /// What becomes of it.
+        update: ChangeUpdate,
+    },
+}
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The environment as it is now.
+    pub environment: EnvironmentRow,
+    /// Whether the environment was written at all (spec or metadata).
+    pub changed: bool,
+    /// Whether the spec changed: generation and revision grew.
+    pub spec_changed: bool,
+    /// The change record, if one was given.
+    pub change: Option<ChangeRow>,
+}
+
+impl Store {
+    /// Creates an environment with its first revision and its claims.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `ClaimedBy` (all conflicts at once).
+    pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Written> {
+        transact!(self, Operation::CreateEnvironment, |tx| create_in(tx, new))
+    }
+
+    /// Changes labels, annotations, finalizers and spec. What is equal to the stored value is not written; if nothing
+    /// differs, no resourceVersion is used up and nobody is woken.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`, `ClaimedBy` (all conflicts at once).
+    pub async fn update_environment(&self, update: &EnvironmentUpdate<'_>) -> Result<Written> {
+        transact!(self, Operation::UpdateEnvironment, |tx| update_in(tx, update))
+    }
+}
+
+async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Written> {
+    let mut pen = Pen::take(tx).await?;
+    let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM environments WHERE name = $1)")
+        .bind(&new.name)
+        .fetch_one(&mut *tx)
+        .await?;
+    if taken {
+        return Err(Error::AlreadyExists { kind: KIND, name: new.name.clone() });
+    }
+    let version = pen.next();
+    let row = sqlx::query(
+        "INSERT INTO environments (uid, name, account, labels, annotations, finalizers, generation, revision,
+                                   resource_version, spec, status, created_at)
+         SELECT $1, $2, $3, $4, $5, $6, 1, coalesce(max(revision), 0) + 1, $7, $8, $9, $10
+         FROM revisions WHERE environment = $2
+         RETURNING *",
+    )
+    .bind(new.uid)
+    .bind(&new.name)
+    .bind(&new.account)
+    .bind(Json(&new.labels))
+    .bind(Json(&new.annotations))
+    .bind(Json(&new.finalizers))
+    .bind(version)
+    .bind(&new.spec)
+    .bind(&new.status)
+    .bind(at(new.now))
+    .fetch_one(&mut *tx)
+    .await?;
+    let environment = EnvironmentRow::from_row(&row)?;
+    pen.log((KIND, &new.name), version, LoggedEvent::Added, &environment)?;
+    replace_in(tx, new.uid, &new.claims).await?;
+    let change = link_change(tx, &mut pen, &environment, new.change.as_ref(), true, new.now).await?;
+    let revision = RevisionRow {
+        diff: new.diff.clone(),
+        author: new.author.clone(),
+        message: new.message.clone(),
+        change: change.as_ref().map(|change| change.name.clone()),
+        resource_version: pen.next(),
+        ..RevisionRow::of(&environment, new.now)
+    };
+    insert_revision_in(tx, &mut pen, &revision).await?;
+    pen.wake(&environment.name, &environment.account);
+    pen.put_down(tx).await?;
+    Ok(Written { environment, changed: true, spec_changed: true, change })
+}
+
+async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Result<Written> {
+    let mut pen = Pen::take(tx).await?;
+    let current = lock(tx, Which::Name(update.name)).await?;
+    current.check(update.precondition)?;
+
+    // Compared by Postgres, which knows that 1e3 and 1000 are one number once stored.
+    let differs = sqlx::query(
+        "SELECT coalesce(spec <> $2, false) AS spec,
+                coalesce(labels <> $3, false) OR coalesce(annotations <> $4, false)
+                    OR coalesce(finalizers <> $5, false) AS metadata
+         FROM environments WHERE uid = $1",
+    )
+    .bind(current.uid)
+    .bind(update.spec.as_ref().map(|write| &write.spec))
+    .bind(update.labels.as_ref().map(Json))
+    .bind(update.annotations.as_ref().map(Json))
+    .bind(update.finalizers.as_ref().map(Json))
+    .fetch_one(&mut *tx)
+    .await?;
+    let spec_differs: bool = differs.try_get("spec")?;
+    let metadata_differs: bool = differs.try_get("metadata")?;
+    let spec = update.spec.as_ref().filter(|_| spec_differs);
+    let changed = spec_differs || metadata_differs;
+
+    let mut environment = current;
+    if changed {
+        let status = spec.and_then(|write| match write.status {
+            StatusPatch::Keep => None,
+            StatusPatch::Replace(status) => Some(status.clone()),
+            StatusPatch::Apply(function) => Some(function(&environment.status)),
+        });
+        let version = pen.next();
+        let row = sqlx::query(
+            "UPDATE environments
+             SET resource_version = $2, spec = coalesce($3, spec), status = coalesce($4, status),
+                 labels = coalesce($5, labels), annotations = coalesce($6, annotations),
+                 finalizers = coalesce($7, finalizers),
+                 generation = generation + $8,
+                 revision = CASE WHEN $8 = 0 THEN revision ELSE
+                     (SELECT max(revision) + 1 FROM revisions WHERE environment = name) END
+             WHERE uid = $1 RETURNING *",
+        )
+        .bind(environment.uid)
+        .bind(version)
+        .bind(spec.map(|write| &write.spec))
+        .bind(status)
+        .bind(update.labels.as_ref().map(Json))
+        .bind(update.annotations.as_ref().map(Json))
+        .bind(update.finalizers.as_ref().map(Json))
+        .bind(i64::from(spec.is_some()))
+        .fetch_one(&mut *tx)
+        .await?;
+        environment = EnvironmentRow::from_row(&row)?;
+        pen.log((KIND, &environment.name), version, LoggedEvent::Modified, &environment)?;
+        pen.wake(&environment.name, &environment.account);
+    }
+    let change = link_change(tx, &mut pen, &environment, update.change.as_ref(), spec.is_some(), update.now).await?;
+    if let Some(write) = spec {
+        replace_in(tx, environment.uid, &write.claims).await?;
+        let revision = RevisionRow {
+            diff: write.diff.clone(),
+            author: write.author.clone(),
+            message: write.message.clone(),
+            change: change.as_ref().map(|change| change.name.clone()),
+            resource_version: pen.next(),
+            ..RevisionRow::of(&environment, update.now)
+        };
+        insert_revision_in(tx, &mut pen, &revision).await?;
+    }
+    pen.put_down(tx).await?;
+    Ok(Written { environment, changed, spec_changed: spec.is_some(), change })
+}
+
+async fn link_change(
+    tx: &mut PgConnection,
+    pen: &mut Pen,
+    environment: &EnvironmentRow,
+    link: Option<&ChangeLink>,
+    spec_changed: bool,
+    now: Timestamp,
+) -> Result<Option<ChangeRow>> {
+    let revision = spec_changed.then_some(environment.revision);
+    match link {
+        None => Ok(None),
+        Some(ChangeLink::Create(new)) => {
+            let new = NewChange {
+                environment_uid: Some(environment.uid),
+                revision: revision.or(new.revision),
+                ..new.clone()
+            };
+            insert_change_in(tx, pen, &new, now).await.map(Some)
+        }
+        Some(ChangeLink::Update { name, precondition, update }) => {
+            let update = ChangeUpdate { revision: revision.or(update.revision), ..update.clone() };
+            update_change_in(tx, pen, name, *precondition, &update).await.map(|(change, _)| Some(change))
+        }
+    }
+}
