@@ -21,7 +21,12 @@ pub trait ErasedKind: Send + Sync {
     /// [`Kind::plan_absent`].
     fn plan_absent(&self, context: &PlanContext<'_>, desired: &dyn AnyObject) -> ResourcePlan;
     /// [`Kind::plan_present`].
-    fn plan_present(&self, context: &PlanContext<'_>, desired: &dyn AnyObject, observed: &dyn AnyObject) -> ResourcePlan;
+    fn plan_present(
+        &self,
+        context: &PlanContext<'_>,
+        desired: &dyn AnyObject,
+        observed: &dyn AnyObject,
+    ) -> ResourcePlan;
     /// [`Kind::plan_delete`].
     fn plan_delete(&self, context: &PlanContext<'_>, observed: &dyn AnyObject) -> ResourcePlan;
     /// [`Kind::health`].
@@ -80,7 +85,12 @@ impl<K: Kind> ErasedKind for Erased<K> {
         }
     }
 
-    fn plan_present(&self, context: &PlanContext<'_>, desired: &dyn AnyObject, observed: &dyn AnyObject) -> ResourcePlan {
+    fn plan_present(
+        &self,
+        context: &PlanContext<'_>,
+        desired: &dyn AnyObject,
+        observed: &dyn AnyObject,
+    ) -> ResourcePlan {
         match (desired.as_any().downcast_ref(), observed.as_any().downcast_ref()) {
             (Some(desired), Some(observed)) => K::plan_present(context, desired, observed),
             _ => foreign(context),
@@ -97,7 +107,10 @@ impl<K: Kind> ErasedKind for Erased<K> {
     fn health(&self, context: &PlanContext<'_>, desired: &dyn AnyObject, observed: &dyn AnyObject) -> Health {
         match (desired.as_any().downcast_ref(), observed.as_any().downcast_ref()) {
             (Some(desired), Some(observed)) => K::health(context, desired, observed),
-            _ => Health::Stalled { reason: "InternalError", message: format!("{} has a value of another kind", context.key) },
+            _ => Health::Stalled {
+                reason: "InternalError",
+                message: format!("{} has a value of another kind", context.key),
+            },
         }
     }
 

@@ -33,7 +33,12 @@ pub struct Expansion<'a, D> {
 }
 
 impl<'a, D: model::Object> Expansion<'a, D> {
-    pub(crate) fn new(environment: &'a Environment, kind: &'static str, tags: &'a Tags, nodes: &'a mut Vec<Node>) -> Self {
+    pub(crate) fn new(
+        environment: &'a Environment,
+        kind: &'static str,
+        tags: &'a Tags,
+        nodes: &'a mut Vec<Node>,
+    ) -> Self {
         Self { environment, kind, tags, nodes, _desired: std::marker::PhantomData }
     }
 

@@ -87,7 +87,20 @@ pub struct Hold {
 }
 
 /// Which guard holds a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 pub enum HoldReason {
     /// The environment or the installation only observes.
     ObserveMode,
@@ -123,7 +136,10 @@ impl Guard<'_> {
         if let Some(field) = &facts.non_converging {
             return hold(
                 HoldReason::NonConverging,
-                format!("{} wrote {field} three times without effect; change the spec or reconcile to try again", step.operation),
+                format!(
+                    "{} wrote {field} three times without effect; change the spec or reconcile to try again",
+                    step.operation
+                ),
                 None,
             );
         }
@@ -132,7 +148,11 @@ impl Guard<'_> {
         }
         if self.needs_approval(step, facts) && !self.approved.contains(&fingerprint(self.generation, key, step)) {
             if step.risk == Risk::Destructive && self.policy.destructive == Destructive::Deny {
-                return hold(HoldReason::DeniedByPolicy, format!("{} is Destructive, and policy.destructive is Deny", step.operation), None);
+                return hold(
+                    HoldReason::DeniedByPolicy,
+                    format!("{} is Destructive, and policy.destructive is Deny", step.operation),
+                    None,
+                );
             }
             let why = if facts.adopted_now { " on an object that was just adopted" } else { "" };
             return hold(
@@ -184,7 +204,15 @@ pub fn fingerprint(generation: i64, key: &ResourceKey, step: &Step) -> String {
         Verb::Delete => "delete",
     };
     let text = json!([
-        generation, key.account, key.region, key.kind, key.identity, step.operation, verb, step.risk, step.changes
+        generation,
+        key.account,
+        key.region,
+        key.kind,
+        key.identity,
+        step.operation,
+        verb,
+        step.risk,
+        step.changes
     ])
     .to_string();
     hex::encode(Sha256::digest(text.as_bytes()))

@@ -50,12 +50,10 @@ struct SnapshotOutputs<'a> {
 impl Outputs for SnapshotOutputs<'_> {
     fn output(&self, key: &ResourceKey, name: &str) -> Observation<Output> {
         match self.snapshot.get(key) {
-            Observation::Present(object) => {
-                match self.registry.of(key).and_then(|kind| kind.output(&**object, name)) {
-                    Some(output) => Observation::Present(output),
-                    None => Observation::Absent,
-                }
-            }
+            Observation::Present(object) => match self.registry.of(key).and_then(|kind| kind.output(&**object, name)) {
+                Some(output) => Observation::Present(output),
+                None => Observation::Absent,
+            },
             Observation::Absent => Observation::Absent,
             Observation::Unknown { since, why } => Observation::Unknown { since, why },
         }
@@ -123,7 +121,9 @@ fn unknown_wait(key: &ResourceKey, why: &Unknown) -> Wait {
         Unknown::NotListed => ("NotListed", format!("{key} is missing from a listing; a direct read will tell")),
         Unknown::InFlight => ("InFlight", format!("a call that may have changed {key} has not been verified yet")),
         Unknown::Dependency => ("DependencyUnknown", format!("{key} cannot be read before what it depends on")),
-        Unknown::Failed { class, message } => ("ObserveFailed", format!("{key} could not be read ({class}): {message}")),
+        Unknown::Failed { class, message } => {
+            ("ObserveFailed", format!("{key} could not be read ({class}): {message}"))
+        }
     };
     Wait::new(WaitKind::Unknown, reason, message)
 }
@@ -160,12 +160,7 @@ fn parent_wait(node: &Node, context: &PlanContext<'_>) -> Option<Wait> {
     }
 }
 
-fn plan_present(
-    kind: &dyn ErasedKind,
-    node: &Node,
-    object: &SharedObject,
-    context: &PlanContext<'_>,
-) -> ResourcePlan {
+fn plan_present(kind: &dyn ErasedKind, node: &Node, object: &SharedObject, context: &PlanContext<'_>) -> ResourcePlan {
     let mut steps = Vec::new();
     match kind.traits().ownership {
         Ownership::Additive => {}
@@ -219,7 +214,11 @@ fn tag_step(kind: &dyn ErasedKind, node: &Node, object: &SharedObject, tags: &Ta
     let changes = missing
         .iter()
         .map(|(k, v)| {
-            FieldChange::new(format!("tags[{k:?}]"), tags.get(k).map_or(Value::Null, |old| old.as_str().into()), v.as_str())
+            FieldChange::new(
+                format!("tags[{k:?}]"),
+                tags.get(k).map_or(Value::Null, |old| old.as_str().into()),
+                v.as_str(),
+            )
         })
         .collect();
     let reason = if adopts { "adopt: mark the object as ours" } else { "declared tags" };
@@ -273,11 +272,7 @@ pub fn plan_environment(
     context: &EnvironmentContext<'_>,
 ) -> EnvironmentPlan {
     let mut planner = Planner::new(registry, graph, snapshot);
-    let resources = graph
-        .nodes()
-        .iter()
-        .filter_map(|node| planner.plan(node, context))
-        .collect();
+    let resources = graph.nodes().iter().filter_map(|node| planner.plan(node, context)).collect();
     EnvironmentPlan { resources }
 }
 

@@ -23,7 +23,8 @@ impl CronSchedule {
         if text.split_whitespace().count() != 5 {
             return Err(format!("{text:?} is not a five-field cron schedule such as \"0 4 * * SUN\""));
         }
-        let cron = CronParser::new().parse(text).map_err(|error| format!("{text:?} is not a cron schedule: {error}"))?;
+        let cron =
+            CronParser::new().parse(text).map_err(|error| format!("{text:?} is not a cron schedule: {error}"))?;
         let zone = zone(timezone)?;
         Ok(Self { text: text.to_owned(), cron, zone })
     }
@@ -155,7 +156,8 @@ pub struct WeeklyWindow {
 
 fn minutes(text: &str) -> Option<u32> {
     let (hours, minutes) = text.split_once(':')?;
-    let two = |t: &str| (t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
+    let two =
+        |t: &str| (t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
     let (hours, minutes) = (two(hours)?, two(minutes)?);
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
@@ -260,10 +262,7 @@ mod tests {
         // 2026-11-22 is a Sunday.
         let closes = at("2026-11-22T05:00:00Z");
         assert_eq!(windows.state(at("2026-11-22T04:30:00Z")), WindowState::Open { until: closes });
-        assert_eq!(
-            windows.state(closes),
-            WindowState::Closed { opens: Some(at("2026-11-29T04:00:00Z")) }
-        );
+        assert_eq!(windows.state(closes), WindowState::Closed { opens: Some(at("2026-11-29T04:00:00Z")) });
         assert_eq!(windows.next_edge(at("2026-11-22T04:30:00Z")), Some(closes));
     }
 

@@ -89,7 +89,8 @@ pub struct MasterPassword {
 impl<'de> Deserialize<'de> for MasterPassword {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The value itself must not appear in the error: it may be a password.
-        const RULE: &str = "a literal password is refused: write { managedByAws: true }, and RDS keeps it in Secrets Manager";
+        const RULE: &str =
+            "a literal password is refused: write { managedByAws: true }, and RDS keeps it in Secrets Manager";
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         struct Form {

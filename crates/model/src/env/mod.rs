@@ -19,8 +19,8 @@ pub use network::{Existing, ListenerSpec, LoadBalancerSpec, NetworkSpec};
 pub use observability::{AlarmSpec, Comparison, RotationSpec, SecretSpec, SecretValue, Statistic, TreatMissingData};
 pub use policy::{Adoption, Destructive, Disruptive, Mode, OnDelete, Policy, WindowSpec};
 pub use services::{
-    AutoscalingSpec, ClusterSpec, HealthCheckSpec, LogsSpec, PipelineDeploy, PipelineSpec, ServiceDefaults, ServiceSpec,
-    TargetGroupSpec,
+    AutoscalingSpec, ClusterSpec, HealthCheckSpec, LogsSpec, PipelineDeploy, PipelineSpec, ServiceDefaults,
+    ServiceSpec, TargetGroupSpec,
 };
 
 use crate::Tags;
