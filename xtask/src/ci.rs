@@ -1,11 +1,12 @@
 //! `cargo xtask ci`: everything that CI runs, in the order that fails fastest. A developer runs the same.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
 use crate::exec::{self, cargo, say, succeeds};
-use crate::{test, tidy};
+use crate::{places, test, tidy};
 
 pub(crate) const HELP: &str = "\
 What `.ci/run` runs, in this order: rustfmt, tidy, clippy, docs, tests, dependency policy.
@@ -28,7 +29,7 @@ Usage: cargo xtask deny
 struct Tool {
     /// `cargo NAME`.
     name: &'static str,
-    /// The package that has it.
+    /// The package that has it, with its version.
     package: &'static str,
     args: &'static [&'static str],
     /// A check that needs a database from outside, after the command that fetches it.
@@ -38,11 +39,12 @@ struct Tool {
 const TOOLS: [Tool; 2] = [
     Tool {
         name: "deny",
-        package: "cargo-deny",
-        args: &["deny", "check", "bans", "licenses", "sources"],
-        online: Some([&["deny", "fetch", "db"], &["deny", "check", "--disable-fetch", "advisories"]]),
+        package: "cargo-deny@0.20.2",
+        // Duplicates are warnings, one page each; only errors are worth the space.
+        args: &["deny", "--log-level", "error", "check", "bans", "licenses", "sources"],
+        online: Some([&["deny", "fetch", "db"], &["deny", "check", "advisories"]]),
     },
-    Tool { name: "machete", package: "cargo-machete", args: &["machete"], online: None },
+    Tool { name: "machete", package: "cargo-machete@0.9.2", args: &["machete"], online: None },
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
@@ -71,7 +73,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
 
     let wanted = std::env::var("CI_INSTALL_TOOLS").is_ok_and(|value| value == "1");
     for tool in &TOOLS {
-        if wanted || installed(tool.name) {
+        if wanted || tool_installed(tool)? {
             check(tool)?;
         } else {
             say(&format!("{}: not installed here; `cargo xtask deny` installs and runs it", tool.package));
@@ -91,18 +93,41 @@ pub(crate) fn deny_main(args: &[String]) -> Result<ExitCode> {
 }
 
 fn check(tool: &Tool) -> Result<()> {
-    if !installed(tool.name) {
-        exec::run_aloud(cargo().args(["install", "--locked", tool.package]))?;
+    if !tool_installed(tool)? {
+        say(&format!("installing {} (minutes of compiling, once)", tool.package));
+        let mut install = cargo();
+        install.args(["install", "--quiet", "--locked", "--root"]).arg(tools()?).arg(tool.package);
+        // Not among the checkout's own artifacts: its profile and lints are none of theirs.
+        install.current_dir("/").env_remove("CARGO_TARGET_DIR");
+        exec::run_aloud(&mut install)?;
     }
-    exec::run_aloud(cargo().args(tool.args))?;
+    exec::run_aloud(&mut tool_command(tool.args)?)?;
     if let Some([fetch, check]) = tool.online {
-        if succeeds(cargo().args(fetch)) {
-            exec::run_aloud(cargo().args(check))?;
+        if succeeds(&mut tool_command(fetch)?) {
+            exec::run_aloud(&mut tool_command(check)?)?;
         } else {
             say("advisories: their database cannot be fetched from here, they are not checked");
         }
     }
     Ok(())
+}
+
+/// Where the tools that we install are: not among the user's own.
+fn tools() -> Result<PathBuf> {
+    Ok(places::cache()?.join("tools"))
+}
+
+/// `cargo …`, which finds those tools, and the user's first.
+fn tool_command(args: &[&str]) -> Result<Command> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::env::split_paths(&path).chain([tools()?.join("bin")]))?;
+    let mut command = cargo();
+    command.args(args).env("PATH", path);
+    Ok(command)
+}
+
+fn tool_installed(tool: &Tool) -> Result<bool> {
+    Ok(succeeds(&mut tool_command(&[tool.name, "--version"])?))
 }
 
 fn installed(name: &str) -> bool {

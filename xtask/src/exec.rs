@@ -146,10 +146,20 @@ pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     }
 }
 
-/// `cargo`, the one that runs us.
+/// `cargo`, the one that runs us, at the top of the checkout.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::places::root());
+    // What `cargo run` told us about ourselves is not about what runs next; some tools believe it is.
+    for (key, _) in std::env::vars_os() {
+        if let Some(name) = key.to_str()
+            && (name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name.starts_with("CARGO_CRATE_"))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
