@@ -36,6 +36,7 @@ pub use base::rng::Rng;
 pub use base::tags::{TagMap, Tags, tags_in, tags_out};
 pub use base::timings::Timings;
 pub use base::world::{Ctx, Place, Session, State};
+pub use secretsmanager::{create_managed as create_managed_secret, delete_managed as delete_managed_secret};
 pub use server::Server;
 pub use sim::{Builder, Dropped, Sim};
 

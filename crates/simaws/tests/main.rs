@@ -3,5 +3,8 @@ mod cli;
 mod faults;
 mod logs;
 mod protocols;
+mod scale;
+mod secrets;
 mod strangers;
 mod support;
+mod tags;

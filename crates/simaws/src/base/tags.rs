@@ -23,6 +23,7 @@ pub(crate) struct Entry {
 pub struct Tags {
     pub(crate) by_arn: BTreeMap<String, Entry>,
     pub(crate) by_key: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) by_pair: BTreeMap<(String, String), BTreeSet<String>>,
     /// Resources that are gone, until the lag has passed.
     pub(crate) gone: BTreeMap<String, (Timestamp, TagMap)>,
 }
@@ -38,9 +39,11 @@ impl Tags {
     /// A resource is gone.
     pub fn forget(&mut self, arn: &str, now: Timestamp) {
         if let Some(entry) = self.by_arn.remove(arn) {
-            for key in entry.tags.keys() {
-                self.unindex(key, arn);
+            for (key, value) in &entry.tags {
+                self.unindex(key, value, arn, true);
             }
+            // No lag is longer than an hour.
+            self.gone.retain(|_, (at, _)| now.duration_since(*at).as_hours() < 1);
             if entry.ever_tagged {
                 self.gone.insert(arn.to_owned(), (now, entry.tags));
             }
@@ -84,27 +87,32 @@ impl Tags {
 
     fn replace(&mut self, arn: &str, tags: TagMap, now: Timestamp, new: bool) {
         let Some(entry) = self.by_arn.get_mut(arn) else { return };
-        let before = std::mem::replace(&mut entry.tags, tags);
-        entry.ever_tagged |= !entry.tags.is_empty();
-        let (added, removed): (Vec<_>, Vec<_>) = (
-            entry.tags.keys().filter(|k| !before.contains_key(*k)).cloned().collect(),
-            before.keys().filter(|k| !entry.tags.contains_key(*k)).cloned().collect(),
-        );
-        entry.changed = Some((now, if new { None } else { Some(before) }));
-        for key in added {
-            self.by_key.entry(key).or_default().insert(arn.to_owned());
+        entry.ever_tagged |= !tags.is_empty();
+        let before = std::mem::replace(&mut entry.tags, tags.clone());
+        for (key, value) in before.iter().filter(|(k, v)| tags.get(*k) != Some(*v)) {
+            self.unindex(key, value, arn, !tags.contains_key(key));
         }
-        for key in removed {
-            self.unindex(&key, arn);
+        for (key, value) in tags.into_iter().filter(|(k, v)| before.get(k) != Some(v)) {
+            self.by_key.entry(key.clone()).or_default().insert(arn.to_owned());
+            self.by_pair.entry((key, value)).or_default().insert(arn.to_owned());
+        }
+        if let Some(entry) = self.by_arn.get_mut(arn) {
+            entry.changed = Some((now, if new { None } else { Some(before) }));
         }
     }
 
-    fn unindex(&mut self, key: &str, arn: &str) {
-        if let Some(arns) = self.by_key.get_mut(key) {
-            arns.remove(arn);
-            if arns.is_empty() {
-                self.by_key.remove(key);
+    fn unindex(&mut self, key: &str, value: &str, arn: &str, key_too: bool) {
+        fn drop_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<String>>, key: &K, arn: &str) {
+            if let Some(arns) = index.get_mut(key) {
+                arns.remove(arn);
+                if arns.is_empty() {
+                    index.remove(key);
+                }
             }
+        }
+        drop_from(&mut self.by_pair, &(key.to_owned(), value.to_owned()), arn);
+        if key_too {
+            drop_from(&mut self.by_key, &key.to_owned(), arn);
         }
     }
 }

@@ -181,6 +181,11 @@ impl Ctx<'_> {
         &mut self.area().tags
     }
 
+    /// The same by shared reference; none where nothing was ever made.
+    pub fn peek_tags(&self) -> Option<&Tags> {
+        self.world.areas.get(&self.place).map(|area| &area.tags)
+    }
+
     /// Runs `f` in another region of the caller's account, whose events are settled first.
     pub fn in_region<R>(&mut self, region: &str, f: impl FnOnce(&mut Ctx<'_>) -> R) -> R {
         let place = Place { account: self.place.account.clone(), region: region.to_owned() };
