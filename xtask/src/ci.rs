@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
 use crate::exec::{self, cargo, say, succeeds};
-use crate::{places, test, tidy};
+use crate::{places, services, test, tidy};
 
 pub(crate) const HELP: &str = "\
 What `.ci/run` runs, in this order: rustfmt, tidy, clippy, docs, tests, dependency policy.
@@ -51,6 +51,9 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     anyhow::ensure!(args.is_empty(), "ci takes no arguments");
     exec::interrupted();
 
+    // Known now; without this it would be said after half an hour of building.
+    services::terraform().context("terraform")?;
+
     if installed("fmt") {
         exec::run_aloud(cargo().args(["fmt", "--all", "--check"]))?;
     } else {
@@ -60,6 +63,8 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     if tidy::main(&[])? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }
+
+    without_sdk()?;
 
     if installed("clippy") {
         exec::run_aloud(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -82,6 +87,24 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
 
     // Last, so that the runner's closing lines close the whole run.
     test::strict()
+}
+
+/// The crates that build and test without any AWS SDK: each with its own features, as a developer builds it.
+fn without_sdk() -> Result<()> {
+    // `aws-lc` is the TLS of the database driver, not the SDK.
+    for package in ["model", "engine", "store", "runtime", "api", "telemetry", "simaws", "kinds"] {
+        let mut tree = cargo();
+        tree.args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--package", package]);
+        if package == "kinds" {
+            tree.arg("--no-default-features");
+        }
+        let tree = exec::output(&mut tree)?;
+        if let Some(sdk) = tree.lines().find(|line| line.starts_with("aws-") && !line.starts_with("aws-lc-")) {
+            bail!("{package} depends on {sdk}: `cargo tree -p {package} -i` tells through what");
+        }
+    }
+    // The kinds' pure half compiles alone; a compiler's check of it builds a dozen small crates.
+    exec::run_aloud(cargo().args(["check", "--package", "kinds", "--no-default-features", "--lib"]))
 }
 
 pub(crate) fn deny_main(args: &[String]) -> Result<ExitCode> {

@@ -28,7 +28,8 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     // Before anything is started: from here on a Ctrl-C is a request, not an end.
     exec::interrupted();
     say("building the daemon (the first build takes some minutes: it includes the AWS SDKs)");
-    run_aloud(cargo().args(["build", "--package", "operator"]))?;
+    // Of the whole workspace: the features are then those of `cargo xtask test`, and nothing is built twice.
+    run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
     let program = built("operator")?;
 
     let database = Database::open()?;

@@ -1,6 +1,6 @@
 //! What the tests need around them, and the variables that tell them where it is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,6 +26,7 @@ The command sees:
   EVENTCHAIN_TERRAFORM           terraform's, where the machine has it
   REQUIRE_STRANGERS              1 where a missing tool is a failure and no reason to skip (as it is on CI)
 
+`cargo xtask test` adds EVENTCHAIN_OPERATOR_BIN, the daemon, for the tests that start it.
 EVENTCHAIN_PG_SOURCE=auto|apt|pypi chooses where a missing Postgres comes from.
 ";
 
@@ -84,8 +85,7 @@ impl Services {
             if let Some(aws) = optional("the aws CLI", emulators::aws_cli(), missing)? {
                 variables.push(("EVENTCHAIN_AWS_CLI", display(&aws)));
             }
-            let terraform = places::on_path("terraform").context("it is not on PATH, and no package has it");
-            if let Some(terraform) = optional("terraform", terraform, missing)? {
+            if let Some(terraform) = optional("terraform", terraform(), missing)? {
                 variables.push(("EVENTCHAIN_TERRAFORM", display(&terraform)));
             }
         }
@@ -109,6 +109,11 @@ fn optional<T>(what: &str, got: Result<T>, missing: Missing) -> Result<Option<T>
             Ok(None)
         }
     }
+}
+
+/// Terraform: the machine's, since no package that we could install has it.
+pub(crate) fn terraform() -> Result<PathBuf> {
+    places::on_path("terraform").context("it is not on PATH, and no package has it")
 }
 
 fn display(path: &Path) -> String {

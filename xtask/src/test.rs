@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
+use crate::dev;
 use crate::exec::{self, cargo, say, succeeds};
 use crate::services::{Extent, Missing, Services};
 
@@ -41,6 +42,11 @@ fn run(args: &[String], missing: Missing) -> Result<ExitCode> {
 fn all(services: &Services, fast: bool, filter: &[String]) -> Result<ExitCode> {
     let mut tests = runner(nextest(), fast, filter);
     services.describe_to(&mut tests);
+    if needs_daemon(fast, filter) {
+        // cargo gives a test the programs of its own package only.
+        exec::run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
+        tests.env("EVENTCHAIN_OPERATOR_BIN", dev::built("operator")?);
+    }
     say(&format!("$ {}", exec::shown(&tests)));
     let status = exec::status(&mut tests)?;
     if !status.success() || fast || !filter.is_empty() {
@@ -52,6 +58,16 @@ fn all(services: &Services, fast: bool, filter: &[String]) -> Result<ExitCode> {
     services.describe_to(&mut doctests);
     say(&format!("$ {}", exec::shown(&doctests)));
     Ok(exec::exit_code(exec::status(&mut doctests)?))
+}
+
+fn names_package(filter: &[String]) -> bool {
+    let flags = ["-p", "--package", "--workspace", "--manifest-path"];
+    filter.iter().any(|arg| flags.iter().any(|flag| arg.starts_with(flag)))
+}
+
+/// Whether the tests to run start the daemon as a process of its own.
+fn needs_daemon(fast: bool, filter: &[String]) -> bool {
+    if names_package(filter) { filter.iter().any(|arg| arg.ends_with("e2e")) } else { !fast }
 }
 
 fn nextest() -> bool {
@@ -69,10 +85,7 @@ fn runner(nextest: bool, fast: bool, filter: &[String]) -> Command {
         // `--tests` leaves out the doctests, which have a run of their own.
         command.args(["test", "--tests", "--no-fail-fast"]);
     }
-    let names_package = filter.iter().any(|arg| {
-        arg.starts_with("-p") || arg.starts_with("--package") || arg == "--workspace" || arg.starts_with("--manifest")
-    });
-    if !names_package {
+    if !names_package(filter) {
         command.arg("--workspace");
         if fast {
             command.args(["--exclude", "e2e"]);
@@ -99,6 +112,16 @@ mod tests {
         assert_eq!(words(true, false, &["lease"]), "nextest run --workspace lease");
         assert_eq!(words(true, false, &["-p", "model"]), "nextest run -p model");
         assert_eq!(words(false, false, &["--package=model"]), "test --tests --no-fail-fast --package=model");
+    }
+
+    #[test]
+    fn the_daemon_is_built_only_for_tests_that_start_it() {
+        let needs = |fast, words: &str| {
+            let filter: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            needs_daemon(fast, &filter)
+        };
+        assert!(needs(false, "") && needs(false, "lease") && needs(false, "-p e2e") && needs(true, "--package=e2e"));
+        assert!(!needs(true, "") && !needs(false, "-p model") && !needs(true, "lease"));
     }
 
     #[test]
