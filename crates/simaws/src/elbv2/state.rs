@@ -171,9 +171,8 @@ impl State {
     }
 
     /// The listeners of a load balancer: their ARNs begin alike.
-    pub(super) fn listeners_of<'a>(&'a self, balancer: &str) -> impl Iterator<Item = (&'a String, &'a Listener)> {
+    pub(super) fn listeners_of<'a>(&'a self, balancer: &str) -> impl Iterator<Item = (&'a String, &'a Listener)> + use<'a> {
         let prefix = format!("{}/", balancer.replace(":loadbalancer/", ":listener/"));
-        let from = prefix.clone();
-        self.listeners.range::<str, _>(from.as_str()..).take_while(move |(arn, _)| arn.starts_with(&prefix)).collect::<Vec<_>>().into_iter()
+        self.listeners.range(prefix.clone()..).take_while(move |(arn, _)| arn.starts_with(&prefix))
     }
 }
