@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Call, Fault, Sim, Timings, wire};
+use crate::{Call, Calls, Fault, Sim, Timings, wire};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -55,7 +55,11 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
             sim.reset();
             Ok(json!({}))
         }
-        "faults" if post => Ok(json!({ "id": sim.faults().add(read_fault(request)?) })),
+        "faults" if post => {
+            let fault = read_fault(request)?;
+            sim.faults().check(&fault).map_err(|message| (400, message))?;
+            Ok(json!({ "id": sim.faults().add(fault) }))
+        }
         "faults" if delete => {
             sim.faults().clear();
             Ok(json!({}))
@@ -97,7 +101,11 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
         "timings" => Ok(json!(sim.timings())),
         other => match other.strip_prefix("faults/").and_then(|id| id.parse().ok()) {
             Some(id) if delete => {
-                if sim.faults().remove(id) { Ok(json!({})) } else { Err((404, format!("no fault {id}"))) }
+                if sim.faults().remove(id) {
+                    Ok(json!({}))
+                } else {
+                    Err((404, format!("no fault {id}")))
+                }
             }
             _ => Err((404, format!("no {} /_sim/{other}", request.method()))),
         },
@@ -107,7 +115,10 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
 /// `?log=N` adds the last N calls, `?mutating=true` only those that change something.
 fn calls(sim: &Sim, query: &str) -> Value {
     let wanted: BTreeMap<&str, &str> = query.split('&').filter_map(|p| p.split_once('=')).collect();
-    let calls = sim.calls();
+    sim.with_calls(|calls| show(calls, &wanted))
+}
+
+fn show(calls: &Calls, wanted: &BTreeMap<&str, &str>) -> Value {
     let counts: Vec<Value> = calls
         .counts()
         .iter()

@@ -8,6 +8,8 @@
 //! an unchecked [`Doc`] → faults and token buckets → the operation's [`shape`] checks the input strictly → what
 //! is due by now is settled, in order of time → the operation runs on the state of its (account, region) → the
 //! protocol writes the answer.
+#![expect(clippy::unnecessary_wraps, reason = "operations share one signature, also those that cannot fail")]
+
 mod application_autoscaling;
 mod base;
 mod cloudwatch;
@@ -67,3 +69,6 @@ fn services() -> Vec<Box<dyn service::Service>> {
         Box::new(tagging::Tagging),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,8 @@ impl Sim {
                 let _ = stream.set_nodelay(true);
                 let sim = sim.clone();
                 let service = hyper::service::service_fn(move |request| answer(sim.clone(), request));
-                let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);
                 // An error here is a client that went away, or a fault that drops the connection.
                 tokio::spawn(async move { connection.await.map_err(|e| tracing::trace!(error = %e, "closed")) });

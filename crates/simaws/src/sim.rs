@@ -1,5 +1,5 @@
 //! The simulation: from a request to a response, through faults, rates, shapes and operations.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::base::calls::{Call, Calls};
-use crate::base::faults::{Effect, Faults, Target};
+use crate::base::faults::{Effect, Faults, Known, Target};
 use crate::base::rates::{Buckets, Rate};
 use crate::base::rng::Rng;
 use crate::base::service::{Identity, Op, Service};
@@ -95,6 +95,11 @@ impl Builder {
         for (index, service) in services.iter().enumerate() {
             operations.extend(service.operations().into_iter().map(|op| ((index, op.name.to_owned()), op)));
         }
+        let mut known: Known = identities.iter().map(|i| (i.name, BTreeSet::new())).collect();
+        for ((index, _), op) in &operations {
+            let op: &Op = op;
+            known.entry(identities[*index].name).or_default().insert(op.name);
+        }
         let running = Running {
             world: World::new(self.seed),
             calls: Calls::default(),
@@ -111,7 +116,7 @@ impl Builder {
             identities,
             rates,
             operations,
-            faults: Faults::default(),
+            faults: Faults::of(known),
             state: Mutex::new(running),
         }));
         sim.set_rates(self.rates);
@@ -126,7 +131,7 @@ struct Answer {
     lost: bool,
 }
 
-const HANG: Duration = Duration::from_secs(3600);
+const HANG: Duration = Duration::from_hours(1);
 
 impl Default for Sim {
     fn default() -> Self {
@@ -148,7 +153,10 @@ impl Sim {
 
     /// Answers one HTTP request, in-process. `Err` is a dropped connection, which only faults cause. A change is
     /// applied even if the future is dropped while a latency fault holds the response back.
-    pub fn handle(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<Bytes>, Dropped>> + Send + use<> {
+    pub fn handle(
+        &self,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Result<Response<Bytes>, Dropped>> + Send + use<> {
         let sim = self.clone();
         async move {
             if request.uri().path().starts_with("/_sim/") {
@@ -175,6 +183,11 @@ impl Sim {
     /// What was called so far.
     pub fn calls(&self) -> Calls {
         self.lock().calls.clone()
+    }
+
+    /// What was called so far, without a copy.
+    pub fn with_calls<R>(&self, f: impl FnOnce(&Calls) -> R) -> R {
+        f(&self.lock().calls)
     }
 
     /// Forgets the calls counted so far.
@@ -255,7 +268,15 @@ impl Sim {
         let Some(op) = self.0.operations.get(&(route.service, route.operation.clone())) else {
             let message = format!("simaws does not implement operation {} of {}", route.operation, identity.name);
             let error = AwsError::new("UnsupportedOperation", message).status(501);
-            running.calls.add(self.record(&signed, identity, &route.operation, false, &request_id, Some(&error), false));
+            running.calls.add(self.record(
+                &signed,
+                identity,
+                &route.operation,
+                false,
+                &request_id,
+                Some(&error),
+                false,
+            ));
             return refuse(Some(identity), &error);
         };
         let target = Target {
@@ -450,4 +471,3 @@ impl Struck {
         }
     }
 }
-

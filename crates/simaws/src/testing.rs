@@ -84,11 +84,12 @@ impl Caller {
         operation: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Reply, Dropped> {
-        let version = crate::services().iter().map(|s| s.identity()).find(|i| i.name == service).map_or("", |i| i.version);
+        let version =
+            crate::services().iter().map(|s| s.identity()).find(|i| i.name == service).map_or("", |i| i.version);
         let encode = |s: &str| percent_encoding::utf8_percent_encode(s, percent_encoding::NON_ALPHANUMERIC).to_string();
         let mut form = format!("Action={operation}&Version={version}");
         for (name, value) in parameters {
-            form.push_str(&format!("&{}={}", encode(name), encode(value)));
+            form.extend(["&", &encode(name), "=", &encode(value)]);
         }
         let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
         send(sim, self.request(service, "/", &headers, form.into_bytes())).await
@@ -96,7 +97,8 @@ impl Caller {
 
     /// One rpc-v2-cbor call.
     pub async fn cbor(&self, sim: &Sim, service: &str, operation: &str, body: Doc) -> Result<Reply, Dropped> {
-        let target = crate::services().iter().map(|s| s.identity()).find(|i| i.name == service).map_or("", |i| i.target);
+        let target =
+            crate::services().iter().map(|s| s.identity()).find(|i| i.name == service).map_or("", |i| i.target);
         let path = format!("/service/{target}/operation/{operation}");
         let headers = [("content-type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")];
         send(sim, self.request(service, &path, &headers, wire::cbor::write(&body))).await

@@ -151,7 +151,7 @@ async fn latency_delays_the_answer_but_not_the_change() {
     assert!(slow.is_err(), "the client gave up");
     assert_eq!(names(&sim).await, ["/a"]);
     sim.faults().add(Fault::new(Effect::Hang { applied: false }).times(1));
-    let hung = tokio::time::timeout(Duration::from_secs(60), create(&sim, "/b")).await;
+    let hung = tokio::time::timeout(Duration::from_mins(1), create(&sim, "/b")).await;
     assert!(hung.is_err());
     assert_eq!(names(&sim).await, ["/a"]);
 }
@@ -159,7 +159,8 @@ async fn latency_delays_the_answer_but_not_the_change() {
 #[tokio::test]
 async fn the_control_plane_sets_faults_clock_and_rates_and_counts_calls() {
     let sim = still();
-    let fault = json!({ "service": "logs", "operation": "CreateLogGroup", "times": 1, "effect": { "kind": "throttle" } });
+    let fault =
+        json!({ "service": "logs", "operation": "CreateLogGroup", "times": 1, "effect": { "kind": "throttle" } });
     let (status, added) = control(&sim, "POST", "/_sim/faults", fault).await;
     assert_eq!((status, &added["id"]), (200, &json!(1)));
     assert_eq!(create(&sim, "/a").await, 400);
@@ -175,6 +176,10 @@ async fn the_control_plane_sets_faults_clock_and_rates_and_counts_calls() {
     assert_eq!(control(&sim, "POST", "/_sim/faults", wrong).await.0, 400);
     let misspelt = json!({ "servce": "logs", "effect": { "kind": "throttle" } });
     assert_eq!(control(&sim, "POST", "/_sim/faults", misspelt).await.0, 400);
+    let nowhere = json!({ "service": "cloudwatch", "effect": { "kind": "throttle" } });
+    let (status, why) = control(&sim, "POST", "/_sim/faults", nowhere).await;
+    assert_eq!(status, 400);
+    assert!(why["error"].as_str().is_some_and(|e| e.contains("monitoring")), "{why}");
     control(&sim, "POST", "/_sim/reset", Value::Null).await;
     assert_eq!(names(&sim).await, Vec::<String>::new());
     assert_eq!(control(&sim, "GET", "/_sim/nonsense", Value::Null).await.0, 404);

@@ -61,7 +61,8 @@ async fn only_documented_retentions_are_taken_and_zero_is_not_for_ever() {
     let sim = still();
     call(&sim, "logs", "CreateLogGroup", json!({ "logGroupName": "/a" })).await;
     for (days, status) in [(30, 200), (31, 400), (0, 400), (3653, 200)] {
-        let put = call(&sim, "logs", "PutRetentionPolicy", json!({ "logGroupName": "/a", "retentionInDays": days })).await;
+        let put =
+            call(&sim, "logs", "PutRetentionPolicy", json!({ "logGroupName": "/a", "retentionInDays": days })).await;
         assert_eq!(put.status, status, "{days}");
     }
     call(&sim, "logs", "DeleteRetentionPolicy", json!({ "logGroupName": "/a" })).await;

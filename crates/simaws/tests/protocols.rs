@@ -11,10 +11,7 @@ async fn an_unknown_parameter_is_named_and_nothing_is_done() {
     let sim = still();
     let reply = call(&sim, "logs", "CreateLogGroup", json!({ "logGroupName": "/a", "colour": "red" })).await;
     assert_eq!((reply.status, reply.code().as_str()), (400, "ValidationException"));
-    assert_eq!(
-        reply.body["message"],
-        "simaws does not implement parameter colour of operation CreateLogGroup"
-    );
+    assert_eq!(reply.body["message"], "simaws does not implement parameter colour of operation CreateLogGroup");
     let groups = call(&sim, "logs", "DescribeLogGroups", json!({})).await;
     assert_eq!(groups.body["logGroups"], json!([]));
 }
@@ -47,7 +44,8 @@ async fn a_call_without_authorization_is_refused() {
 async fn query_answers_xml_with_the_services_namespace() {
     let sim = still();
     let reply = query(&sim, "sts", "GetCallerIdentity", &[]).await;
-    let start = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>";
+    let start =
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>";
     assert!(reply.xml().starts_with(start), "{}", reply.xml());
     assert!(reply.xml().contains("<ResponseMetadata><RequestId>"));
     let reply = query(&sim, "sts", "AssumeRole", &[("RoleArn", "arn:aws:iam::210987654321:role/r")]).await;

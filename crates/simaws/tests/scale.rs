@@ -9,7 +9,8 @@ async fn ten_thousand_environments_are_listed_in_the_fewest_pages() {
     let sim = still();
     for n in 0..10_000 {
         let tags = json!({ "eventchain.io/environment": format!("env-{n:05}") });
-        call(&sim, "logs", "CreateLogGroup", json!({ "logGroupName": format!("/ecs/env-{n:05}/api"), "tags": tags })).await;
+        call(&sim, "logs", "CreateLogGroup", json!({ "logGroupName": format!("/ecs/env-{n:05}/api"), "tags": tags }))
+            .await;
     }
     let one = json!({ "TagFilters": [{ "Key": "eventchain.io/environment", "Values": ["env-07777"] }] });
     let found = call(&sim, "tagging", "GetResources", one).await.body["ResourceTagMappingList"].clone();

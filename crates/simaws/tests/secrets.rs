@@ -7,7 +7,7 @@ use simaws::{Sim, Timings};
 
 use crate::support::still;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 const TOKEN: &str = "00000000-0000-4000-8000-000000000001";
 const OTHER: &str = "00000000-0000-4000-8000-000000000002";
 
@@ -154,16 +154,16 @@ async fn list_filters_by_prefix_and_by_negation_in_order_of_age() {
 #[tokio::test]
 async fn list_lags_and_describe_does_not() {
     let sim = still();
-    sim.set_timings(Timings { list_secrets_lag: Duration::from_secs(300), ..Timings::default() });
+    sim.set_timings(Timings { list_secrets_lag: Duration::from_mins(5), ..Timings::default() });
     sm(&sim, "CreateSecret", json!({ "Name": "a", "Description": "one" })).await;
     let listed = async || sm(&sim, "ListSecrets", json!({})).await.body["SecretList"].clone();
     assert_eq!(listed().await, json!([]));
     assert_eq!(sm(&sim, "DescribeSecret", json!({ "SecretId": "a" })).await.body["Description"], "one");
-    sim.clock().advance(Duration::from_secs(300));
+    sim.clock().advance(Duration::from_mins(5));
     assert_eq!(listed().await[0]["Description"], "one");
     sm(&sim, "UpdateSecret", json!({ "SecretId": "a", "Description": "two" })).await;
     assert_eq!(listed().await[0]["Description"], "one");
-    sim.clock().advance(Duration::from_secs(300));
+    sim.clock().advance(Duration::from_mins(5));
     assert_eq!(listed().await[0]["Description"], "two");
 }
 

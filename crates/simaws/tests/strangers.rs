@@ -10,10 +10,19 @@ use crate::support;
 /// with simaws's named error instead of reaching for the network.
 fn provider(url: &str) -> String {
     let services = [
-        "applicationautoscaling", "cloudwatch", "ecs", "elbv2", "logs", "rds", "resourcegroupstaggingapi", "secretsmanager",
-        "sts", "iam", "ec2",
+        "applicationautoscaling",
+        "cloudwatch",
+        "ecs",
+        "elbv2",
+        "logs",
+        "rds",
+        "resourcegroupstaggingapi",
+        "secretsmanager",
+        "sts",
+        "iam",
+        "ec2",
     ];
-    let endpoints: String = services.iter().map(|s| format!("    {s} = \"{url}\"\n")).collect();
+    let endpoints: String = services.map(|s| format!("    {s} = \"{url}\"\n")).concat();
     format!(
         "terraform {{\n  required_providers {{\n    aws = {{ source = \"hashicorp/aws\", version = \"~> 5.100\" }}\n  }}\n}}\n\
          provider \"aws\" {{\n  region = \"us-east-1\"\n  access_key = \"123456789012\"\n  secret_key = \"x\"\n  \
@@ -57,7 +66,7 @@ async fn terraform_applies_every_configuration_and_a_second_plan_is_empty() {
     assert!(copied > 0, "no configuration");
     let (code, said) = terraform(&tool, scratch.path(), &["init", "-no-color", "-input=false"]).await;
     if code != Some(0) && std::env::var_os("REQUIRE_STRANGERS").is_none() {
-        println!("skipped: terraform has no AWS provider 5.100 here\n{said}");
+        support::say(&format!("skipped: terraform has no AWS provider 5.100 here\n{said}"));
         return;
     }
     assert_eq!(code, Some(0), "{said}");
@@ -66,7 +75,8 @@ async fn terraform_applies_every_configuration_and_a_second_plan_is_empty() {
     let plan = ["plan", "-no-color", "-input=false", "-detailed-exitcode"];
     let (code, said) = terraform(&tool, scratch.path(), &plan).await;
     assert_eq!(code, Some(0), "the second plan is not empty:\n{said}");
-    let (code, said) = terraform(&tool, scratch.path(), &["destroy", "-no-color", "-input=false", "-auto-approve"]).await;
+    let (code, said) =
+        terraform(&tool, scratch.path(), &["destroy", "-no-color", "-input=false", "-auto-approve"]).await;
     assert_eq!(code, Some(0), "{said}");
     server.stop().await;
 }

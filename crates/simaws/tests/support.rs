@@ -13,6 +13,12 @@ pub(crate) async fn serve(sim: &Sim) -> simaws::Server {
     sim.serve(listener).expect("a bound listener has an address")
 }
 
+/// Says why a test tests nothing here.
+#[expect(clippy::print_stdout, reason = "a skipped test must say so")]
+pub(crate) fn say(what: &str) {
+    println!("{what}");
+}
+
 /// The path of a stranger's tool, from a variable or PATH, or none after saying so. Where `REQUIRE_STRANGERS` is set
 /// its absence fails.
 pub(crate) fn tool(name: &str, variable: &str) -> Option<std::path::PathBuf> {
@@ -23,7 +29,7 @@ pub(crate) fn tool(name: &str, variable: &str) -> Option<std::path::PathBuf> {
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| p.is_file());
     if found.is_none() {
         assert!(std::env::var_os("REQUIRE_STRANGERS").is_none(), "{name} is not on PATH, and REQUIRE_STRANGERS is set");
-        println!("skipped: {name} is not on PATH");
+        say(&format!("skipped: {name} is not on PATH"));
     }
     found
 }

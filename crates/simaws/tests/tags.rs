@@ -81,7 +81,7 @@ async fn tags_written_here_are_seen_by_the_service_and_unknown_arns_are_told() {
 #[tokio::test]
 async fn changes_show_after_the_lag() {
     let sim = filled().await;
-    sim.clock().advance(Duration::from_secs(60));
+    sim.clock().advance(Duration::from_mins(1));
     sim.set_timings(Timings { tagging_lag: Duration::from_secs(30), ..Timings::default() });
     let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/a";
     let body = json!({ "TagFilters": [{ "Key": "Team", "Values": ["z"] }] });

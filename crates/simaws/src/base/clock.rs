@@ -11,7 +11,11 @@ pub struct Clock(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 enum Inner {
     /// Simulated time is `base + (machine time - since) * speed`.
-    Real { base: Timestamp, since: Timestamp, speed: f64 },
+    Real {
+        base: Timestamp,
+        since: Timestamp,
+        speed: f64,
+    },
     Manual(Timestamp),
 }
 

@@ -1,5 +1,6 @@
 //! Faults, switched on and off while the simulation runs. Data, and the decision which of them strike a call;
 //! what a fault does is done in `sim`.
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -165,8 +166,12 @@ pub(crate) struct Target<'a> {
     pub(crate) mutating: bool,
 }
 
+/// Operations by service: a fault that names none of them would strike nothing, silently.
+pub(crate) type Known = BTreeMap<&'static str, BTreeSet<&'static str>>;
+
 #[derive(Debug, Default)]
 struct Inner {
+    known: Known,
     next: u64,
     list: Vec<(u64, Fault)>,
     struck: u64,
@@ -177,8 +182,34 @@ struct Inner {
 pub struct Faults(Arc<Mutex<Inner>>);
 
 impl Faults {
+    pub(crate) fn of(known: Known) -> Self {
+        Self(Arc::new(Mutex::new(Inner { known, ..Inner::default() })))
+    }
+
+    /// What is wrong with where a fault strikes.
+    pub fn check(&self, fault: &Fault) -> Result<(), String> {
+        let inner = self.lock();
+        let Some(service) = &fault.service else { return Ok(()) };
+        let Some(operations) = inner.known.get(service.as_str()) else {
+            let names: Vec<&str> = inner.known.keys().copied().collect();
+            return Err(format!("no service {service}; there are {}", names.join(", ")));
+        };
+        match &fault.operation {
+            Some(operation) if !operations.contains(operation.as_str()) => {
+                Err(format!("service {service} has no operation {operation}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Switches a fault on; the id is for [`Faults::remove`].
+    ///
+    /// # Panics
+    /// When [`Faults::check`] finds that it can strike nothing: a fault that is silently never struck makes a test
+    /// that can't fail.
     pub fn add(&self, fault: Fault) -> u64 {
+        let checked = self.check(&fault);
+        assert!(checked.is_ok(), "{checked:?}");
         let mut inner = self.lock();
         inner.next += 1;
         let id = inner.next;

@@ -28,7 +28,7 @@ impl Rng {
     pub fn hex(&mut self, n: usize) -> String {
         let mut s = String::with_capacity(n + 16);
         while s.len() < n {
-            s.push_str(&format!("{:016x}", self.bits()));
+            s.push_str(&hex::encode(self.bits().to_be_bytes()));
         }
         s.truncate(n);
         s

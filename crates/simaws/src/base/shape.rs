@@ -1,7 +1,7 @@
 //! The shape of an operation's input, as a small DSL, and the strict reader that turns what came over the wire
 //! into a checked [`Doc`]. Must not know any operation.
 //!
-//! ```ignore
+//! ```text
 //! [
 //!     req("logGroupName", text().len(1, 512).pattern(r"[\.\-_/#A-Za-z0-9]+")),
 //!     opt("limit", int().range(1, 50)),
@@ -241,16 +241,17 @@ impl Shape {
             },
             (Kind::Time, raw) => Doc::Time(read_time(&raw).ok_or_else(|| wrong_type(path, "a timestamp"))?),
             (Kind::Blob, Doc::Blob(b)) => Doc::Blob(b),
-            (Kind::Blob, Doc::Str(s)) => Doc::Blob(
-                base64::engine::general_purpose::STANDARD.decode(s).map_err(|_| wrong_type(path, "base64"))?,
-            ),
+            (Kind::Blob, Doc::Str(s)) => {
+                Doc::Blob(base64::engine::general_purpose::STANDARD.decode(s).map_err(|_| wrong_type(path, "base64"))?)
+            }
             (Kind::List(of), Doc::List(items)) => Doc::List(read_items(of, items, origin, path)?),
             (Kind::List(of), raw) if query => {
                 let items = query_items(raw, self.element, self.flat).ok_or_else(|| wrong_type(path, "a list"))?;
                 Doc::List(read_items(of, items, origin, path)?)
             }
             (Kind::Map(of), Doc::Map(entries)) => {
-                let entries = if query { query_entries(entries).ok_or_else(|| wrong_type(path, "a map"))? } else { entries };
+                let entries =
+                    if query { query_entries(entries).ok_or_else(|| wrong_type(path, "a map"))? } else { entries };
                 let read = entries.into_iter().map(|(k, v)| Ok((k.clone(), of.read(v, origin, &join(path, &k))?)));
                 Doc::Map(read.collect::<Result<_, Problem>>()?)
             }

@@ -17,6 +17,9 @@ struct Args {
     /// How fast simulated time passes.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Simulated time stands still at this instant, and moves by `POST /_sim/clock` only.
+    #[arg(long, conflicts_with = "speed", value_name = "TIMESTAMP")]
+    still: Option<jiff::Timestamp>,
     /// Seed of ids and of faults with a probability.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -33,7 +36,7 @@ async fn main() -> std::io::Result<()> {
     let args = Args::parse();
     let timings = if args.realistic { Timings::realistic() } else { Timings::default() };
     let builder = Sim::builder().account(&args.account).seed(args.seed).timings(timings).rates(args.rates);
-    let sim = builder.clock(Clock::scaled(args.speed)).build();
+    let sim = builder.clock(args.still.map_or_else(|| Clock::scaled(args.speed), Clock::manual)).build();
     let server = sim.serve(tokio::net::TcpListener::bind(args.listen).await?)?;
     writeln!(std::io::stdout(), "simaws listens on {}", server.url())?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -3,9 +3,8 @@ use super::{Group, State, not_found};
 use crate::{AwsError, Ctx, Doc, Outcome, Pager, doc};
 
 /// CloudWatch Logs API Reference, PutRetentionPolicy: the possible values.
-const RETENTIONS: [i64; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
-];
+const RETENTIONS: [i64; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 pub(super) fn arn(ctx: &Ctx<'_>, name: &str) -> String {
     ctx.arn("logs", &format!("log-group:{name}"))

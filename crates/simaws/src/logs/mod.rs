@@ -37,14 +37,7 @@ fn tags() -> Shape {
 
 impl Service for Logs {
     fn identity(&self) -> Identity {
-        Identity {
-            name: "logs",
-            target: "Logs_20140328",
-            version: "",
-            namespace: "",
-            elements: &[],
-            cbor: false,
-        }
+        Identity { name: "logs", target: "Logs_20140328", version: "", namespace: "", elements: &[], cbor: false }
     }
 
     /// Not published for log groups; the project's starting point of 5 a second for reads (aws-limits).
@@ -85,7 +78,11 @@ impl Service for Logs {
             Op::write("PutRetentionPolicy", [name(), req("retentionInDays", int())], groups::put_retention),
             Op::write("DeleteRetentionPolicy", [name()], groups::delete_retention),
             Op::write("TagResource", [arn(), req("tags", tags())], tagging::tag_resource),
-            Op::write("UntagResource", [arn(), req("tagKeys", list(text().len(1, 128)).max(50))], tagging::untag_resource),
+            Op::write(
+                "UntagResource",
+                [arn(), req("tagKeys", list(text().len(1, 128)).max(50))],
+                tagging::untag_resource,
+            ),
             Op::read("ListTagsForResource", [arn()], tagging::list_tags_for_resource),
             Op::write("TagLogGroup", [name(), req("tags", tags())], tagging::tag_group),
             Op::write("UntagLogGroup", [name(), req("tags", list(text().len(1, 128)).min(1))], tagging::untag_group),

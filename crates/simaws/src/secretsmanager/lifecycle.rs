@@ -2,10 +2,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CURRENT, Due, Rotation, Secret, State, Value, bad_parameter, change, find, find_live, marked, not_found, versions};
+use super::{
+    CURRENT, Due, Rotation, Secret, State, Value, bad_parameter, change, find, find_live, marked, not_found, versions,
+};
 use crate::{AwsError, Ctx, Doc, Outcome, TagMap, doc, tags_in};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn check_tags(present: &TagMap, tags: &TagMap) -> Result<(), AwsError> {
     if tags.keys().any(|k| k.starts_with("aws:")) {
@@ -22,7 +24,8 @@ fn check_tags(present: &TagMap, tags: &TagMap) -> Result<(), AwsError> {
 pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let name = input.need("Name").to_owned();
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c)) {
-        let message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@";
+        let message =
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@";
         return Err(bad_parameter(message));
     }
     let tags = tags_in(input.list("Tags"), "Key", "Value");
@@ -30,7 +33,8 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let value = versions::value(input)?;
     if let Some(secret) = ctx.state::<State>().secrets.get(&name) {
         if secret.deleted.is_some() {
-            let message = "You can't create this secret because a secret with this name is already scheduled for deletion.";
+            let message =
+                "You can't create this secret because a secret with this name is already scheduled for deletion.";
             return Err(AwsError::new("InvalidRequestException", message));
         }
         let version = input.text("ClientRequestToken").and_then(|t| Some((t, secret.versions.get(t)?)));
@@ -93,7 +97,14 @@ fn insert(
 /// A secret that another service owns, such as the password of a database that RDS manages: rotated every seven
 /// days unless told otherwise (RDS User Guide, "Password management with Amazon RDS and AWS Secrets Manager").
 /// Gives its ARN.
-pub fn create_managed(ctx: &mut Ctx<'_>, name: &str, owner: &str, description: &str, value: &str, tags: TagMap) -> String {
+pub fn create_managed(
+    ctx: &mut Ctx<'_>,
+    name: &str,
+    owner: &str,
+    description: &str,
+    value: &str,
+    tags: TagMap,
+) -> String {
     let arn = insert(ctx, name, tags, Some(description.to_owned()), None, Some(owner.to_owned()));
     let (now, version) = (ctx.now(), ctx.rng().uuid());
     if let Some(secret) = ctx.state::<State>().secrets.get_mut(name) {
@@ -157,7 +168,8 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         // Deleting what isn't there by force is no error (DeleteSecret, ForceDeleteWithoutRecovery).
         Err(_) if force => {
             let id = input.need("SecretId");
-            let arn = if id.starts_with("arn:") { id.to_owned() } else { ctx.arn("secretsmanager", &format!("secret:{id}")) };
+            let arn =
+                if id.starts_with("arn:") { id.to_owned() } else { ctx.arn("secretsmanager", &format!("secret:{id}")) };
             return Ok(doc! { "ARN" => arn, "Name" => id, "DeletionDate" => now });
         }
         Err(error) => return Err(error),

@@ -151,7 +151,18 @@ impl Service for SecretsManager {
             opt("RotateImmediately", boolean()),
         ];
         let filter = structure([
-            req("Key", text().one_of(["description", "name", "tag-key", "tag-value", "primary-region", "owning-service", "all"])),
+            req(
+                "Key",
+                text().one_of([
+                    "description",
+                    "name",
+                    "tag-key",
+                    "tag-value",
+                    "primary-region",
+                    "owning-service",
+                    "all",
+                ]),
+            ),
             req("Values", list(text().max(512).pattern(r"!?[a-zA-Z0-9 :_@/+=.\-!]*")).len(1, 10)),
         ]);
         let listing = [
@@ -168,8 +179,7 @@ impl Service for SecretsManager {
             opt("NextToken", text().len(1, 4096)),
         ];
         let stage = text().len(1, 256);
-        let put =
-            [id(), token(), string.clone(), binary.clone(), opt("VersionStages", list(stage.clone()).len(1, 20))];
+        let put = [id(), token(), string.clone(), binary.clone(), opt("VersionStages", list(stage.clone()).len(1, 20))];
         let get = [id(), opt("VersionId", text().len(32, 64)), opt("VersionStage", stage.clone())];
         let move_stage = [
             id(),
@@ -192,7 +202,9 @@ impl Service for SecretsManager {
             Op::read("GetResourcePolicy", [id()], lifecycle::policy).rate("secrets-write"),
             Op::read("DescribeSecret", [id()], listing::describe).rate("secrets-describe"),
             Op::read("GetSecretValue", get, versions::get).rate("secrets-get"),
-            Op::read("ListSecretVersionIds", versions, versions::list).rate("secrets-list").paged("NextToken", "NextToken"),
+            Op::read("ListSecretVersionIds", versions, versions::list)
+                .rate("secrets-list")
+                .paged("NextToken", "NextToken"),
             Op::read("ListSecrets", listing, listing::list).rate("secrets-list").paged("NextToken", "NextToken"),
         ]
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{CURRENT, Due, PENDING, Secret, State, Value, bad_parameter, change, find_live, not_found, versions};
 use crate::{AwsError, Ctx, Doc, Outcome, doc};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How often the rules rotate: AutomaticallyAfterDays, or `rate(10 days)` (User Guide, "Schedule expressions").
 fn period(rules: &Doc) -> Result<Option<Duration>, AwsError> {
@@ -17,15 +17,18 @@ fn period(rules: &Doc) -> Result<Option<Duration>, AwsError> {
     let Some(expression) = rules.text("ScheduleExpression") else { return Ok(None) };
     let inner = expression.strip_prefix("rate(").and_then(|e| e.strip_suffix(')'));
     let Some((number, unit)) = inner.and_then(|e| e.split_once(' ')) else {
-        return Err(AwsError::new("ValidationException", format!("simaws does not implement the schedule {expression}")));
+        return Err(AwsError::new(
+            "ValidationException",
+            format!("simaws does not implement the schedule {expression}"),
+        ));
     };
     let unit = match unit {
-        "hour" | "hours" => Duration::from_secs(3600),
+        "hour" | "hours" => Duration::from_hours(1),
         "day" | "days" => DAY,
         _ => return Err(bad_parameter("Invalid ScheduleExpression.")),
     };
     let number: u32 = number.parse().map_err(|_| bad_parameter("Invalid ScheduleExpression."))?;
-    if unit * number < Duration::from_secs(4 * 3600) {
+    if unit * number < Duration::from_hours(4) {
         return Err(bad_parameter("The rotation schedule must be at least 4 hours."));
     }
     Ok(Some(unit * number))
@@ -48,7 +51,9 @@ pub(super) fn rotate(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let token = input.owned("ClientRequestToken").unwrap_or_else(|| ctx.rng().uuid());
     let secret = ctx.state::<State>().secrets.get(&name).ok_or_else(not_found)?;
     let retry = secret.versions.contains_key(&token);
-    if immediately && !retry && versions::labelled(secret, PENDING).is_some_and(|id| Some(id) != versions::labelled(secret, CURRENT))
+    if immediately
+        && !retry
+        && versions::labelled(secret, PENDING).is_some_and(|id| Some(id) != versions::labelled(secret, CURRENT))
     {
         let message = "A previous rotation isn't complete. That rotation will be reattempted.";
         return Err(AwsError::new("InvalidRequestException", message));

@@ -12,7 +12,9 @@ const KEEP: usize = 100;
 /// The value in a request, if any; not both kinds.
 pub(super) fn value(input: &Doc) -> Result<Option<Value>, AwsError> {
     match (input.text("SecretString"), input.blob("SecretBinary")) {
-        (Some(_), Some(_)) => Err(bad_parameter("You can't specify both a binary secret value and a string secret value.")),
+        (Some(_), Some(_)) => {
+            Err(bad_parameter("You can't specify both a binary secret value and a string secret value."))
+        }
         (Some(text), None) => Ok(Some(Value::Text(text.to_owned()))),
         (None, Some(bytes)) => Ok(Some(Value::Binary(bytes.to_vec()))),
         (None, None) => Ok(None),
@@ -88,7 +90,8 @@ pub(super) fn put(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         add(change(ctx, &name)?, &token, value, &stages, now);
     }
     let secret = ctx.state::<State>().secrets.get(&name).ok_or_else(not_found)?;
-    let stages: Vec<String> = secret.versions.get(&token).map(|v| v.stages.iter().cloned().collect()).unwrap_or_default();
+    let stages: Vec<String> =
+        secret.versions.get(&token).map(|v| v.stages.iter().cloned().collect()).unwrap_or_default();
     Ok(doc! { "ARN" => &secret.arn, "Name" => name, "VersionId" => token, "VersionStages" => stages })
 }
 
@@ -99,7 +102,10 @@ pub(super) fn get(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let secret = ctx.state::<State>().secrets.get_mut(&name).ok_or_else(not_found)?;
     let (by_id, stage) = (input.text("VersionId"), input.text("VersionStage"));
     let missing = |what: String| {
-        AwsError::new("ResourceNotFoundException", format!("Secrets Manager can't find the specified secret value for {what}"))
+        AwsError::new(
+            "ResourceNotFoundException",
+            format!("Secrets Manager can't find the specified secret value for {what}"),
+        )
     };
     let id = match by_id {
         Some(id) => id.to_owned(),
@@ -136,15 +142,14 @@ pub(super) fn list(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         .map_err(|_| AwsError::new("InvalidNextTokenException", "The NextToken value is invalid."))?;
     let secret = ctx.state::<State>().secrets.get(&name).ok_or_else(not_found)?;
     let deprecated = input.flag("IncludeDeprecated").unwrap_or(false);
-    let versions = secret
-        .versions
-        .range::<str, _>(pager.range())
-        .filter(|(_, v)| deprecated || !v.stages.is_empty())
-        .map(|(id, v)| {
-            let stages: Vec<String> = v.stages.iter().cloned().collect();
-            let stages = if stages.is_empty() { Doc::Null } else { stages.into() };
-            (id, doc! { "VersionId" => id, "CreatedDate" => v.created, "VersionStages" => stages })
-        });
+    let versions =
+        secret.versions.range::<str, _>(pager.range()).filter(|(_, v)| deprecated || !v.stages.is_empty()).map(
+            |(id, v)| {
+                let stages: Vec<String> = v.stages.iter().cloned().collect();
+                let stages = if stages.is_empty() { Doc::Null } else { stages.into() };
+                (id, doc! { "VersionId" => id, "CreatedDate" => v.created, "VersionStages" => stages })
+            },
+        );
     let (page, token) = pager.take(versions);
     Ok(doc! { "ARN" => &secret.arn, "Name" => name, "Versions" => page, "NextToken" => token })
 }
@@ -152,7 +157,8 @@ pub(super) fn list(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 /// API Reference, UpdateSecretVersionStage.
 pub(super) fn move_stage(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let name = find_live(ctx, input.need("SecretId"))?;
-    let (stage, from, to) = (input.need("VersionStage"), input.text("RemoveFromVersionId"), input.text("MoveToVersionId"));
+    let (stage, from, to) =
+        (input.need("VersionStage"), input.text("RemoveFromVersionId"), input.text("MoveToVersionId"));
     let secret = ctx.state::<State>().secrets.get(&name).ok_or_else(not_found)?;
     for id in [from, to].into_iter().flatten() {
         if !secret.versions.contains_key(id) {
@@ -162,7 +168,8 @@ pub(super) fn move_stage(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     }
     let holder = labelled(secret, stage).map(str::to_owned);
     if holder.is_some() && holder.as_deref() != from {
-        let message = format!("The parameter RemoveFromVersionId must name the version that has the staging label {stage}.");
+        let message =
+            format!("The parameter RemoveFromVersionId must name the version that has the staging label {stage}.");
         return Err(bad_parameter(&message));
     }
     if to.is_none() && stage == CURRENT {

@@ -73,10 +73,8 @@ pub(super) fn get_resources(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         fits.then(|| (arn.clone(), doc! { "ResourceARN" => arn, "Tags" => tags_out(&seen, "Key", "Value") }))
     };
     let narrowest = if lag.is_zero() { narrowest(tags, &filters) } else { Narrowed::All };
-    let (page, token) = if !arns.is_empty() {
-        let wanted: BTreeSet<String> = arns.into_iter().collect();
-        pager.take(wanted.iter().filter_map(show))
-    } else {
+    let wanted: BTreeSet<String> = arns.into_iter().collect();
+    let (page, token) = if wanted.is_empty() {
         match narrowest {
             Narrowed::Nothing => (Vec::new(), None),
             Narrowed::To(set) => pager.take(set.range::<str, _>(pager.range()).filter_map(show)),
@@ -90,6 +88,8 @@ pub(super) fn get_resources(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
                 pager.take(all.into_iter().filter_map(show))
             }
         }
+    } else {
+        pager.take(wanted.iter().filter_map(show))
     };
     // AWS gives an empty token at the end, not none.
     Ok(doc! { "ResourceTagMappingList" => page, "PaginationToken" => token.unwrap_or_default() })

@@ -78,7 +78,8 @@ fn each(ctx: &mut Ctx<'_>, input: &Doc, change: impl Fn(&mut Ctx<'_>, &str) -> R
             };
             failed.insert(arn, why);
         } else if let Err(message) = change(ctx, &arn) {
-            let why = doc! { "StatusCode" => 400, "ErrorCode" => "InvalidParameterException", "ErrorMessage" => message };
+            let why =
+                doc! { "StatusCode" => 400, "ErrorCode" => "InvalidParameterException", "ErrorMessage" => message };
             failed.insert(arn, why);
         }
     }

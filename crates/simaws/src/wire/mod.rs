@@ -64,10 +64,13 @@ pub(crate) fn route(
     identities: &[Identity],
 ) -> Result<(Route, Result<Doc, String>), AwsError> {
     let protocol = protocol(request);
-    let unknown = |what: &str| {
-        AwsError::new("UnsupportedOperation", format!("simaws does not implement {what}")).status(501)
-    };
+    let unknown =
+        |what: &str| AwsError::new("UnsupportedOperation", format!("simaws does not implement {what}")).status(501);
     let body = request.body();
+    let encoding = text(request, "content-encoding");
+    if !matches!(encoding, "" | "identity") {
+        return Err(unknown(&format!("request bodies with content encoding {encoding}")));
+    }
     let (service, operation, input) = match &protocol {
         Protocol::Cbor => {
             let path: Vec<&str> = request.uri().path().split('/').collect();
@@ -75,7 +78,11 @@ pub(crate) fn route(
                 return Err(AwsError::new("UnknownOperationException", "not an rpc-v2-cbor path").status(404));
             };
             let service = identities.iter().position(|i| i.cbor && i.target == target);
-            (service.ok_or_else(|| unknown(&format!("service {target} over rpc-v2-cbor")))?, operation, cbor::read(body))
+            (
+                service.ok_or_else(|| unknown(&format!("service {target} over rpc-v2-cbor")))?,
+                operation,
+                cbor::read(body),
+            )
         }
         Protocol::Json(_) => {
             let header = text(request, "x-amz-target");
@@ -86,7 +93,8 @@ pub(crate) fn route(
             (service.ok_or_else(|| unknown(&format!("service {target} over awsJson")))?, operation, read_json(body))
         }
         Protocol::Query => {
-            let form = if request.method() == Method::GET { request.uri().query().unwrap_or("").as_bytes() } else { body };
+            let form =
+                if request.method() == Method::GET { request.uri().query().unwrap_or("").as_bytes() } else { body };
             let form = query::Form::read(form);
             let service = identities
                 .iter()

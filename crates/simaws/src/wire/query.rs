@@ -77,10 +77,8 @@ pub(crate) fn success(identity: &Identity, operation: &str, doc: &Doc, request_i
     } else {
         let _ = write!(out, "<{operation}Result/>");
     }
-    let _ = write!(
-        out,
-        "<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
-    );
+    let _ =
+        write!(out, "<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>");
     out
 }
 
