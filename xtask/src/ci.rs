@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::exec::{self, cargo, say, succeeds};
-use crate::{places, services, test, tidy};
+use crate::{places, strangers, test, tidy};
 
 pub(crate) const HELP: &str = "\
 What `.ci/run` runs, in this order: rustfmt, tidy, clippy, docs, tests, dependency policy.
@@ -52,7 +52,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     exec::interrupted();
 
     // Known now; without this it would be said after half an hour of building.
-    services::terraform().context("terraform")?;
+    strangers::terraform().context("terraform")?;
 
     if installed("fmt") {
         exec::run_aloud(cargo().args(["fmt", "--all", "--check"]))?;

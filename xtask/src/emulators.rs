@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::exec::{say, succeeds};
+use crate::exec::say;
 use crate::keep::{Kept, Service};
 use crate::{places, python};
 
 /// `cbor2` lets ministack answer `aws-sdk-cloudwatch`, which speaks rpc-v2-cbor only.
 const EMULATORS: [&str; 4] = ["ministack==1.5.33", "cbor2==6.3.0", "microburst==0.10.0", "moto[server]==5.2.5"];
-const AWS_CLI: [&str; 1] = ["awscli==1.45.11"];
 
 /// The emulators of this run.
 pub(crate) struct Emulators {
@@ -89,16 +88,6 @@ fn answers(port: u16, path: &str) -> bool {
         && stream.write_all(request.as_bytes()).is_ok()
         && stream.read_exact(&mut head).is_ok()
         && head.ends_with(b" 200")
-}
-
-/// The `aws` CLI: the machine's, else one in an environment of its own (its pin on botocore and moto's need not agree).
-pub(crate) fn aws_cli() -> Result<PathBuf> {
-    if let Some(found) = places::on_path("aws")
-        && succeeds(Command::new(&found).arg("--version"))
-    {
-        return Ok(found);
-    }
-    python::program(&python::venv("awscli", &AWS_CLI)?, "aws")
 }
 
 #[cfg(test)]

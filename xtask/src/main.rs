@@ -15,6 +15,7 @@ mod places;
 mod postgres;
 mod python;
 mod services;
+mod strangers;
 mod system;
 mod test;
 mod tidy;

@@ -1,14 +1,14 @@
 //! What the tests need around them, and the variables that tell them where it is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::emulators::{self, Emulators};
+use crate::emulators::Emulators;
 use crate::exec::{self, say};
-use crate::places;
 use crate::postgres::Database;
+use crate::strangers;
 
 pub(crate) const HELP: &str = "\
 Runs a command with what the tests need around it, and stops that afterwards.
@@ -24,6 +24,8 @@ The command sees:
   EVENTCHAIN_MICROBURST          the program of the fault-injecting proxy
   EVENTCHAIN_AWS_CLI             the program of the aws CLI
   EVENTCHAIN_TERRAFORM           terraform's, where the machine has it
+  TF_CLI_CONFIG_FILE             where terraform finds its AWS provider, if EVENTCHAIN_TERRAFORM_PLUGINS names a
+                                 directory that holds it (default: /opt/tf-plugins)
   REQUIRE_STRANGERS              1 where a missing tool is a failure and no reason to skip (as it is on CI)
 
 `cargo xtask test` adds EVENTCHAIN_OPERATOR_BIN, the daemon, for the tests that start it.
@@ -82,11 +84,14 @@ impl Services {
                 variables.push(("EVENTCHAIN_MICROBURST", display(&started.microburst)));
                 emulators = Some(started);
             }
-            if let Some(aws) = optional("the aws CLI", emulators::aws_cli(), missing)? {
+            if let Some(aws) = optional("the aws CLI", strangers::aws_cli(), missing)? {
                 variables.push(("EVENTCHAIN_AWS_CLI", display(&aws)));
             }
-            if let Some(terraform) = optional("terraform", terraform(), missing)? {
+            if let Some(terraform) = optional("terraform", strangers::terraform(), missing)? {
                 variables.push(("EVENTCHAIN_TERRAFORM", display(&terraform)));
+                if let Some(file) = strangers::terraform_configuration()? {
+                    variables.push(("TF_CLI_CONFIG_FILE", display(&file)));
+                }
             }
         }
         Ok(Self { variables, _database: database, _emulators: emulators })
@@ -109,11 +114,6 @@ fn optional<T>(what: &str, got: Result<T>, missing: Missing) -> Result<Option<T>
             Ok(None)
         }
     }
-}
-
-/// Terraform: the machine's, since no package that we could install has it.
-pub(crate) fn terraform() -> Result<PathBuf> {
-    places::on_path("terraform").context("it is not on PATH, and no package has it")
 }
 
 fn display(path: &Path) -> String {
