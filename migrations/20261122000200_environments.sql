@@ -82,6 +82,7 @@ CREATE TABLE approvals (
     id              bigint      GENERATED ALWAYS AS IDENTITY,
     environment_uid uuid        NOT NULL,
     plan_hash       text        NOT NULL,
+    steps           jsonb       NOT NULL, -- fingerprints of the gated steps that are let through
     approver        text        NOT NULL,
     approved_at     timestamptz NOT NULL,
     expires_at      timestamptz NOT NULL,

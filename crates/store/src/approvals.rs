@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::object_log::Pen;
 use crate::operation::Operation;
 use crate::pool::{Store, transact};
-use crate::rows::{FromStoreRow, at, optional_timestamp, timestamp};
+use crate::rows::{FromStoreRow, at, document, optional_timestamp, timestamp};
 
 /// An approval to record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct NewApproval {
     pub environment_uid: Uuid,
     /// Hash of the plan that is approved.
     pub plan_hash: String,
+    /// Fingerprints of the steps that it lets through: the gated steps of the plan as it was shown.
+    pub steps: Vec<String>,
     /// Who.
     pub approver: String,
     /// When.
@@ -36,6 +39,8 @@ pub struct Approval {
     pub environment_uid: Uuid,
     /// Hash of the plan that is approved.
     pub plan_hash: String,
+    /// Fingerprints of the steps that it lets through.
+    pub steps: Vec<String>,
     /// Who.
     pub approver: String,
     /// When.
@@ -52,6 +57,7 @@ impl FromStoreRow for Approval {
             id: row.try_get("id")?,
             environment_uid: row.try_get("environment_uid")?,
             plan_hash: row.try_get("plan_hash")?,
+            steps: document(row, "steps")?,
             approver: row.try_get("approver")?,
             approved_at: timestamp(row, "approved_at")?,
             expires_at: timestamp(row, "expires_at")?,
@@ -75,10 +81,11 @@ impl Store {
                 .await?
                 .ok_or_else(|| Error::not_found("Environment", new.environment_uid))?;
             let row = sqlx::query(
-                "INSERT INTO approvals (environment_uid, plan_hash, approver, approved_at, expires_at)
-                 VALUES ($1, $2, $3, $4, $5)
+                "INSERT INTO approvals (environment_uid, plan_hash, approver, approved_at, expires_at, steps)
+                 VALUES ($1, $2, $3, $4, $5, $6)
                  ON CONFLICT (environment_uid, plan_hash, approver) WHERE consumed_at IS NULL
-                 DO UPDATE SET approved_at = excluded.approved_at, expires_at = excluded.expires_at
+                 DO UPDATE SET approved_at = excluded.approved_at, expires_at = excluded.expires_at,
+                               steps = excluded.steps
                  RETURNING *",
             )
             .bind(new.environment_uid)
@@ -86,6 +93,7 @@ impl Store {
             .bind(&new.approver)
             .bind(at(new.now))
             .bind(at(new.expires_at))
+            .bind(Json(&new.steps))
             .fetch_one(&mut *tx)
             .await?;
             pen.wake(environment.try_get("name")?, environment.try_get("account")?);
