@@ -4,8 +4,6 @@ mod alarms;
 mod history;
 mod shapes;
 mod tagging;
-#[cfg(test)]
-mod tests;
 mod validate;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -12,8 +12,6 @@ mod shapes;
 mod state;
 mod tagging;
 mod targets;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use state::{Listener, LoadBalancer, State, Target, TargetGroup};
 

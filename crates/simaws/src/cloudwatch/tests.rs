@@ -1,1 +1,0 @@
-//! Alarms, as documented.

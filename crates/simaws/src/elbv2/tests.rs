@@ -1,1 +1,0 @@
-//! Load balancers, as documented.
