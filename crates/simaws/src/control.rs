@@ -69,6 +69,7 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
                 sim.faults().list().into_iter().map(|(id, fault)| json!({ "id": id, "fault": fault })).collect();
             Ok(json!({ "faults": list, "struck": sim.faults().struck() }))
         }
+        "operations" => Ok(json!(sim.operations())),
         "calls" if delete => {
             sim.reset_calls();
             Ok(json!({}))

@@ -190,6 +190,16 @@ impl Sim {
         f(&self.lock().calls)
     }
 
+    /// What is implemented: operations by service, each with the names of its parameters.
+    pub fn operations(&self) -> BTreeMap<&'static str, BTreeMap<&'static str, Vec<&'static str>>> {
+        let mut all: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for ((service, _), op) in &self.0.operations {
+            let parameters = op.input.iter().map(shape::Field::name).collect();
+            all.entry(self.0.identities[*service].name).or_default().insert(op.name, parameters);
+        }
+        all
+    }
+
     /// Forgets the calls counted so far.
     pub fn reset_calls(&self) {
         self.lock().calls = Calls::default();
@@ -285,6 +295,7 @@ impl Sim {
             account: &signed.place.account,
             region: &signed.place.region,
             mutating: op.mutating,
+            paged: op.page.is_some(),
         };
         let effects = self.0.faults.strike(target, &mut running.fault_rng);
         let mut struck = Struck::of(&effects, &*self.0.services[route.service], &self.0.clock);

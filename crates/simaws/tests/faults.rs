@@ -186,6 +186,25 @@ async fn the_control_plane_sets_faults_clock_and_rates_and_counts_calls() {
 }
 
 #[tokio::test]
+async fn a_fault_is_not_used_up_by_calls_it_cannot_touch() {
+    let sim = still();
+    create(&sim, "/a").await;
+    sim.faults().add(Fault::new(Effect::StaleReads { seconds: 5.0 }).times(1));
+    assert_eq!(names(&sim).await, ["/a"]);
+    create(&sim, "/b").await;
+    assert_eq!(names(&sim).await, ["/a"]);
+    sim.faults().add(Fault::new(Effect::RepeatToken).times(1));
+    create(&sim, "/c").await;
+    assert_eq!(sim.faults().list().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_implemented_can_be_asked() {
+    let (_, operations) = control(&still(), "GET", "/_sim/operations", Value::Null).await;
+    assert_eq!(operations["logs"]["DeleteLogGroup"], json!(["logGroupName"]));
+}
+
+#[tokio::test]
 async fn a_clock_jump_moves_simulated_time() {
     let sim = still();
     let before = sim.clock().now();

@@ -41,6 +41,11 @@ impl Clock {
         Self(Arc::new(Mutex::new(Inner::Manual(start))))
     }
 
+    /// The machine's time, for what clients compare with their own clocks.
+    pub(crate) fn machine() -> Timestamp {
+        machine_now()
+    }
+
     /// Simulated now.
     pub fn now(&self) -> Timestamp {
         self.lock().now()

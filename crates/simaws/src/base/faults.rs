@@ -164,6 +164,19 @@ pub(crate) struct Target<'a> {
     pub(crate) account: &'a str,
     pub(crate) region: &'a str,
     pub(crate) mutating: bool,
+    pub(crate) paged: bool,
+}
+
+impl Effect {
+    /// Can it do anything to such a call? What can't does not use up its `times`.
+    fn concerns(&self, call: Target<'_>) -> bool {
+        match self {
+            Effect::StaleReads { .. } => call.mutating,
+            Effect::PartialList => !call.mutating,
+            Effect::ShortPages { .. } | Effect::RepeatToken => call.paged,
+            _ => true,
+        }
+    }
 }
 
 /// Operations by service: a fault that names none of them would strike nothing, silently.
@@ -252,7 +265,8 @@ impl Faults {
                 && fits(&f.operation, call.operation)
                 && fits(&f.account, call.account)
                 && fits(&f.region, call.region)
-                && f.mutating.is_none_or(|m| m == call.mutating);
+                && f.mutating.is_none_or(|m| m == call.mutating)
+                && f.effect.concerns(call);
             if !here || f.times == Some(0) {
                 continue;
             }

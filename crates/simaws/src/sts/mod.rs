@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::service::{Identity, Op, Service};
 use crate::shape::{int, list, opt, req, structure, tag_list, text};
-use crate::{AwsError, Ctx, Doc, Outcome, Session, doc};
+use crate::{AwsError, Clock, Ctx, Doc, Outcome, Session, doc};
 
 /// The service.
 pub(crate) struct Sts;
@@ -74,7 +74,8 @@ fn assume_role(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let arn = format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}");
     let secret = ctx.rng().pick(40, alphabet);
     let token = ctx.rng().hex(128);
-    let expiration = ctx.now() + lifetime;
+    // Clients compare it with their own clock, which knows nothing of simulated time.
+    let expiration = ctx.now().max(Clock::machine()) + lifetime;
     ctx.add_session(key.clone(), Session { arn: arn.clone(), user_id: user_id.clone() });
     Ok(doc! {
         "AssumedRoleUser" => doc! { "Arn" => arn, "AssumedRoleId" => user_id },
