@@ -83,9 +83,9 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// Budgets of a share of the published numbers.
+    /// Budgets of a share of the published numbers. More than the whole makes sense against a simulator alone.
     pub fn new(share: f64) -> Self {
-        Self { share: share.clamp(0.01, 1.0), states: Mutex::default() }
+        Self { share: share.max(0.01), states: Mutex::default() }
     }
 
     /// Takes a token for a call; the answer is how long to wait before making it.

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod classify;
 mod client;
 pub mod config;
+mod in_process;
 pub mod page;
 pub mod tags;
 
@@ -15,4 +16,5 @@ pub use budget::{Bucket, Budgets};
 pub use classify::{Classify, shared_only};
 pub use client::{Aws, CallRecord, Observer, RegionClients, not_tried};
 pub use config::{AccountConfig, Config, EndpointConfig, StaticCredentials};
+pub use in_process::in_process;
 pub use page::TokenGuard;

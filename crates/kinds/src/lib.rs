@@ -11,6 +11,9 @@ pub mod registry;
 
 pub mod log_group;
 
+#[cfg(test)]
+mod testing;
+
 pub use provider::{Acted, Cloud, ObserveKey, Provider, Scope};
 #[cfg(feature = "aws")]
 pub use registry::providers;

@@ -1,1 +1,8 @@
-//! testkit
+//! Test support: launchers, fixtures, the suite every kind passes. Used by tests and by `operator dev` only.
+
+pub mod fixtures;
+pub mod postgres;
+#[cfg(feature = "aws")]
+pub mod suite;
+#[cfg(feature = "aws")]
+pub mod world;

@@ -1,0 +1,56 @@
+//! What the kinds' pure tests share: a plan context with no other nodes.
+
+use engine::kind::{Output, Outputs, Owner};
+use engine::PlanContext;
+use jiff::Timestamp;
+use model::env::Policy;
+use model::{AwsAccountId, KindName, Observation, Region, ResourceKey};
+
+struct Nothing;
+
+impl Outputs for Nothing {
+    fn output(&self, _key: &ResourceKey, _name: &str) -> Observation<Output> {
+        Observation::Absent
+    }
+
+    fn will_change(&self, _key: &ResourceKey) -> bool {
+        false
+    }
+
+    fn owner(&self, _key: &ResourceKey) -> Owner {
+        Owner::Ours
+    }
+}
+
+/// The instant of pure tests: a Sunday noon.
+pub(crate) fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().expect("a timestamp")
+}
+
+/// A key of the fixtures' account.
+pub(crate) fn key(kind: &'static str, identity: &str) -> ResourceKey {
+    ResourceKey {
+        account: AwsAccountId::parse("123456789012").expect("twelve digits"),
+        region: Region::parse("us-east-1").expect("a region"),
+        kind: KindName::of(kind),
+        identity: identity.into(),
+    }
+}
+
+/// A context in which no other node has any output.
+pub(crate) fn context() -> PlanContext<'static> {
+    context_with(&Nothing)
+}
+
+/// A context with these outputs of other nodes.
+pub(crate) fn context_with(outputs: &'static dyn Outputs) -> PlanContext<'static> {
+    PlanContext {
+        now: now(),
+        key: Box::leak(Box::new(key("Test", "test"))),
+        environment: "prod",
+        policy: Box::leak(Box::new(Policy::default())),
+        outputs,
+        memory: None,
+        adopted_now: false,
+    }
+}
