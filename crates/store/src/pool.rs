@@ -159,10 +159,17 @@ impl Store {
 
     /// Runs one call: bounds it, times it, and tells the observer.
     pub(crate) async fn timed<T>(&self, operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
-        let started = Instant::now();
         // A call cut off here leaves its connection in an unknown protocol state; the pool drops or repairs it.
-        let result =
-            tokio::time::timeout(self.shared.call_timeout, call).await.unwrap_or_else(|_| Err(Error::timed_out()));
+        let bounded = async {
+            tokio::time::timeout(self.shared.call_timeout, call).await.unwrap_or_else(|_| Err(Error::timed_out()))
+        };
+        self.observed(operation, bounded).await
+    }
+
+    /// Runs one call of any length, times it, and tells the observer.
+    pub(crate) async fn observed<T>(&self, operation: Operation, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let started = Instant::now();
+        let result = call.await;
         let outcome = match &result {
             Ok(_) => QueryOutcome::Ok,
             Err(Error::Unavailable { .. }) => QueryOutcome::Unavailable,

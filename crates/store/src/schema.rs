@@ -56,12 +56,15 @@ impl Store {
     /// unknown migrations are left alone.
     pub async fn migrate(&self) -> Result<()> {
         // Neither the pool's statement time-out nor the call's bound fits a migration that fills a column.
-        let options = self.pool().connect_options();
-        let mut connection = options.as_ref().clone().connect().await?;
-        let result = migrate_on(&mut connection).await;
-        // Whatever a failed close says, the result is known.
-        let _ = connection.close().await;
-        result
+        self.observed(Operation::Migrate, async {
+            let options = self.pool().connect_options();
+            let mut connection = options.as_ref().clone().connect().await?;
+            let result = migrate_on(&mut connection).await;
+            // Whatever a failed close says, the result is known.
+            let _ = connection.close().await;
+            result
+        })
+        .await
     }
 
     /// Compares the applied migrations with those of this program.
