@@ -30,12 +30,23 @@ fn provider(url: &str) -> String {
     )
 }
 
+/// ARN of the load balancer that is there before any configuration.
+static LOAD_BALANCER: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+async fn make_load_balancer(sim: &Sim) {
+    let parameters = [("Name", "before"), ("Subnets.member.1", "subnet-a"), ("Subnets.member.2", "subnet-b")];
+    let made = simaws::testing::query(sim, "elasticloadbalancing", "CreateLoadBalancer", &parameters).await;
+    let arn = made.xml().split("<LoadBalancerArn>").nth(1).and_then(|s| s.split('<').next()).expect("it was made");
+    LOAD_BALANCER.get_or_init(|| arn.to_owned());
+}
+
 async fn terraform(tool: &Path, dir: &Path, words: &[&str]) -> (Option<i32>, String) {
     let output = tokio::process::Command::new(tool)
         .args(words)
         .current_dir(dir)
         .env("CHECKPOINT_DISABLE", "1")
         .env("TF_IN_AUTOMATION", "1")
+        .env("TF_VAR_load_balancer_arn", LOAD_BALANCER.get().map_or("", String::as_str))
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .output()
         .await
@@ -50,15 +61,19 @@ async fn terraform_applies_every_configuration_and_a_second_plan_is_empty() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terraform");
     // Terraform polls in machine time; simulated time runs ahead so that nothing is waited for.
     let sim = Sim::builder().clock(Clock::scaled(20.0)).build();
+    make_load_balancer(&sim).await;
     let server = support::serve(&sim).await;
     let scratch = tempfile::tempdir().expect("a scratch directory");
     std::fs::write(scratch.path().join("provider.tf"), provider(&server.url())).expect("written");
+    // `SIMAWS_TERRAFORM=elbv2,logs` runs only those: for the one at work on a service.
+    let only = std::env::var("SIMAWS_TERRAFORM").unwrap_or_default();
     let mut copied = 0;
     for entry in std::fs::read_dir(&here).expect("configurations are there") {
         let entry = entry.expect("readable");
         let main = entry.path().join("main.tf");
-        if main.is_file() {
-            let name = format!("{}.tf", entry.file_name().to_string_lossy());
+        let service = entry.file_name().to_string_lossy().into_owned();
+        if main.is_file() && (only.is_empty() || only.split(',').any(|o| o == service)) {
+            let name = format!("{service}.tf");
             std::fs::copy(&main, scratch.path().join(name)).expect("copied");
             copied += 1;
         }

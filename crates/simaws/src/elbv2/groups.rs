@@ -77,7 +77,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let group = TargetGroup {
         name: name.clone(),
         protocol: input.owned("Protocol").ok_or_else(|| required("protocol"))?,
-        protocol_version: input.text("ProtocolVersion").unwrap_or("HTTP1").to_owned(),
+        protocol_version: input.text("ProtocolVersion").filter(|v| !v.is_empty()).unwrap_or("HTTP1").to_owned(),
         port: input.int("Port").ok_or_else(|| required("port"))?,
         vpc: input.owned("VpcId").filter(|v| !v.is_empty()).ok_or_else(|| required("VPC ID"))?,
         target_type: input.text("TargetType").unwrap_or("instance").to_owned(),

@@ -103,7 +103,8 @@ fn group_operations() -> Vec<Op> {
     let mut create = vec![
         req("Name", shapes::name()),
         opt("Protocol", text().one_of(["HTTP", "HTTPS"])),
-        opt("ProtocolVersion", text().one_of(["HTTP1", "HTTP2"])),
+        // Clients that know no version send an empty one.
+        opt("ProtocolVersion", text().one_of(["", "HTTP1", "HTTP2"])),
         opt("Port", int().range(1, 65_535)),
         opt("VpcId", text()),
         opt("TargetType", text().one_of(["instance", "ip"])),
