@@ -247,6 +247,7 @@ impl Sim {
             now: self.0.clock.now(),
             timings: &timings,
             page_cap: None,
+            fails_later: false,
         };
         ctx.settle_due();
         f(&mut ctx)
@@ -377,6 +378,7 @@ impl Sim {
             access_key: signed.access_key.clone(),
             request_id: request_id.to_owned(),
             page_cap: struck.page_cap,
+            fails_later: struck.fails_later,
         };
         ctx.settle_due();
         if op.mutating
@@ -417,6 +419,7 @@ struct Struck {
     lost: bool,
     stale: Option<SignedDuration>,
     page_cap: Option<usize>,
+    fails_later: bool,
     partial: bool,
     repeat: bool,
 }
@@ -447,6 +450,7 @@ impl Struck {
                 Effect::Refused => (s.lost, s.instead) = (true, Some(unapplied())),
                 Effect::StaleReads { seconds } => s.stale = SignedDuration::try_from_secs_f64(*seconds).ok(),
                 Effect::ShortPages { size } => s.page_cap = Some(*size),
+                Effect::FailsLater => s.fails_later = true,
                 Effect::PartialList => s.partial = true,
                 Effect::RepeatToken => s.repeat = true,
                 Effect::ClockJump { seconds } => {

@@ -58,11 +58,12 @@ fn query_lists_structures_and_maps_are_read_by_their_shape() {
         opt("Enabled", boolean()),
         opt("At", time()),
         opt("Empty", list(text())),
+        opt("Unset", text().one_of(["HTTP1", "HTTP2"])),
     ];
     let raw = form(
         "Action=X&Version=1&Filters.Filter.1.Name=a&Filters.Filter.1.Values.member.2=z&Filters.Filter.1.Values.member.1=y\
          &Names.member.10=k&Names.member.9=j&Flat.1=1&Flat.2=2&Attributes.entry.1.key=p&Attributes.entry.1.value=q%20r+s\
-         &Threshold=80&Enabled=false&At=2026-01-02T03%3A04%3A05Z&Empty=",
+         &Threshold=80&Enabled=false&At=2026-01-02T03%3A04%3A05Z&Empty=&Unset=",
     );
     let want = doc! {
         "Filters" => vec![doc! { "Name" => "a", "Values" => vec!["y", "z"] }],

@@ -46,6 +46,9 @@ pub enum Effect {
     LostResponse,
     /// The connection drops; not applied.
     Refused,
+    /// The call succeeds, and what it begins fails in the end: a snapshot becomes `failed`. Only what can fail so
+    /// takes notice.
+    FailsLater,
     /// After each change that matches, reads of that service, account and region show the state before it.
     StaleReads {
         /// For so long, in simulated time.

@@ -210,6 +210,8 @@ fn read_struct(fields: &[Field], raw: Doc, origin: Origin, path: &str) -> Result
                 return Err(Problem::Refused(Refusal::Missing, message));
             }
             None | Some(Doc::Null) => {}
+            // Terraform writes `ProtocolVersion=` for a target group without one, and AWS takes it as left out.
+            Some(Doc::Str(s)) if origin == Origin::Query && s.is_empty() && field.shape.is_enumeration() => {}
             Some(value) => {
                 out.insert(field.name.to_owned(), field.shape.read(value, origin, &at)?);
             }
@@ -222,6 +224,10 @@ fn read_struct(fields: &[Field], raw: Doc, origin: Origin, path: &str) -> Result
 }
 
 impl Shape {
+    fn is_enumeration(&self) -> bool {
+        !self.allowed.is_empty() && !self.allowed.contains(&"")
+    }
+
     fn read(&self, raw: Doc, origin: Origin, path: &str) -> Result<Doc, Problem> {
         let query = origin == Origin::Query;
         let doc = match (&self.kind, raw) {

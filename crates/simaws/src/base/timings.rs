@@ -52,6 +52,8 @@ timings! {
     rds_modify: 1_500, 120_000;
     /// RDS: a modification of class, storage or engine.
     rds_modify_heavy: 3_000, 900_000;
+    /// RDS: after a storage change is applied, no further one for so long.
+    rds_storage_rest: 0, 21_600_000;
     /// RDS: a reboot.
     rds_reboot: 1_000, 60_000;
     /// RDS: an instance is deleted.

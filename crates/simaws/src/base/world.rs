@@ -92,6 +92,7 @@ pub struct Ctx<'a> {
     pub(crate) access_key: String,
     pub(crate) request_id: String,
     pub(crate) page_cap: Option<usize>,
+    pub(crate) fails_later: bool,
 }
 
 impl Ctx<'_> {
@@ -108,6 +109,11 @@ impl Ctx<'_> {
     /// The region called.
     pub fn region(&self) -> &str {
         &self.place.region
+    }
+
+    /// Whether a fault wants what this call begins to fail in the end.
+    pub fn fails_later(&self) -> bool {
+        self.fails_later
     }
 
     /// This call's request id.
@@ -198,6 +204,7 @@ impl Ctx<'_> {
             access_key: self.access_key.clone(),
             request_id: self.request_id.clone(),
             page_cap: None,
+            fails_later: false,
         };
         there.settle_due();
         f(&mut there)
