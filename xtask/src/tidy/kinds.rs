@@ -44,12 +44,20 @@ pub(super) fn check(files: &[Source]) -> Vec<Problem> {
         }
     }
     let kinds: BTreeSet<&str> = folders.keys().copied().collect();
+    problems.extend(unregistered(files, &kinds));
     for file in files {
         if let Some((folder, part)) = place(&file.path)
             && kinds.contains(folder)
         {
             if PURE.contains(&part) {
                 problems.extend(impure(file));
+            }
+            if part == "tests" && file.text.lines().count() > 0 && !has_suite(files, folder) {
+                problems.push(Problem::warning(
+                    &file.path,
+                    0,
+                    "has no `kind_suite!`: the rules for every kind go untested",
+                ));
             }
             problems.extend(other_kinds(file, folder, &kinds));
         }
@@ -62,6 +70,19 @@ fn place(path: &str) -> Option<(&str, &str)> {
     let (folder, rest) = path.strip_prefix(HOME)?.split_once('/')?;
     let part = rest.split('/').next()?;
     Some((folder, part.strip_suffix(".rs").unwrap_or(part)))
+}
+
+/// Whether one of the kind's test files runs the suite for every kind.
+fn has_suite(files: &[Source], folder: &str) -> bool {
+    files.iter().any(|file| place(&file.path) == Some((folder, "tests")) && file.code().contains("kind_suite!"))
+}
+
+/// A folder that the registry does not name is dead code that looks alive.
+fn unregistered(files: &[Source], kinds: &BTreeSet<&str>) -> Vec<Problem> {
+    let path = format!("{HOME}registry.rs");
+    let Some(registry) = files.iter().find(|file| file.path == path) else { return Vec::new() };
+    let missing = kinds.iter().filter(|kind| !registry.code().contains(&format!(" {kind}::")));
+    missing.map(|kind| Problem::error(&path, 0, format!("has no line for the kind {kind}"))).collect()
 }
 
 fn impure(file: &Source) -> Vec<Problem> {
@@ -132,6 +153,22 @@ mod tests {
         assert_eq!(check(&files), Vec::new(), "not a kind yet");
         files.extend(kind("ecs_service", "", ""));
         assert_eq!(check(&files).len(), 1);
+    }
+
+    #[test]
+    fn a_kind_that_is_not_registered_is_reported() {
+        let mut files = kind("alarm", "", "");
+        files.push(Source::new(&format!("{HOME}registry.rs"), "kinds! {\n    secret::Secret,\n}\n".into()));
+        assert_eq!(check(&files)[0].text, "has no line for the kind alarm");
+        files.pop();
+        files.push(Source::new(&format!("{HOME}registry.rs"), "kinds! {\n    alarm::Alarm,\n}\n".into()));
+        assert_eq!(check(&files), Vec::new());
+    }
+
+    #[test]
+    fn tests_without_the_suite_are_noticed() {
+        assert_eq!(check(&kind("alarm", "tests", "fn x() {}")).len(), 1);
+        assert_eq!(check(&kind("alarm", "tests", "testkit::kind_suite!(Alarm);")), Vec::new());
     }
 
     #[test]

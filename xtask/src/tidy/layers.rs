@@ -15,14 +15,33 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("runtime", &["model", "engine", "kinds", "store", "telemetry"]),
     ("api", &["model", "engine", "store", "telemetry"]),
     ("operator", &["model", "engine", "kinds", "awskit", "store", "runtime", "api", "telemetry", "simaws"]),
-    ("testkit", &["model", "engine", "kinds", "store", "simaws"]),
+    ("testkit", &["model", "engine", "kinds", "awskit", "store", "runtime", "api", "telemetry", "simaws"]),
 ];
 
 /// Crates whose own manifest may name an SDK.
 const SDK_USERS: [&str; 2] = ["awskit", "kinds"];
 
 pub(super) fn check(files: &[Source]) -> Vec<Problem> {
-    files.iter().flat_map(check_manifest).collect()
+    let mut problems: Vec<Problem> = files.iter().flat_map(check_manifest).collect();
+    problems.extend(test_binaries(files));
+    problems
+}
+
+/// cargo makes a binary of each file in `tests/`; linking more than one is most of what they cost.
+fn test_binaries(files: &[Source]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for manifest in files.iter().filter(|file| file.path.ends_with("/Cargo.toml")) {
+        let dir = format!("{}/tests/", manifest.path.trim_end_matches("/Cargo.toml"));
+        let direct =
+            |file: &&Source| file.is_rust() && file.path.strip_prefix(&dir).is_some_and(|name| !name.contains('/'));
+        let discovered = !manifest.text.lines().any(|line| line.trim() == "autotests = false");
+        if discovered && files.iter().filter(direct).count() > 1 {
+            let text =
+                "has several files in tests/: one binary, `autotests = false` and a [[test]], or tests/it/main.rs";
+            problems.push(Problem::error(&manifest.path, 0, text));
+        }
+    }
+    problems
 }
 
 fn check_manifest(file: &Source) -> Vec<Problem> {
@@ -95,6 +114,19 @@ mod tests {
         assert_eq!(problems("awskit", "[dependencies]\naws-sdk-ecs.workspace = true\n"), Vec::<String>::new());
         let feature = "[dependencies]\nkinds = { workspace = true, features = [\"aws\"] }\n";
         assert_eq!(problems("runtime", feature), ["runtime must build kinds without the feature `aws`"]);
+    }
+
+    #[test]
+    fn a_crate_has_one_integration_test_binary() {
+        let files = |manifest: &str| {
+            let paths = ["crates/a/tests/main.rs", "crates/a/tests/b.rs", "crates/a/tests/terraform/x.rs"];
+            let mut files: Vec<Source> = paths.iter().map(|path| Source::new(path, String::new())).collect();
+            files.push(Source::new("crates/a/Cargo.toml", manifest.to_owned()));
+            files
+        };
+        assert_eq!(test_binaries(&files("[package]\n")).len(), 1);
+        assert_eq!(test_binaries(&files("[package]\nautotests = false\n")), Vec::new());
+        assert_eq!(test_binaries(&files("[package]\n")[1..]), Vec::new(), "one file is one binary");
     }
 
     #[test]

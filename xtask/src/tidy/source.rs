@@ -24,6 +24,11 @@ impl Source {
         is_rust(&self.path)
     }
 
+    /// The code, without comments and literals.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// Lines of code with their numbers from 1.
     pub(super) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.code.lines().enumerate().map(|(index, line)| (index + 1, line))
