@@ -1,5 +1,6 @@
 //! The loopback HTTP/1.1 server. Must not know what it serves but for [`Sim::handle`].
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -9,9 +10,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{Dropped, Sim};
+
+/// How long answers that are on their way are waited for.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A running server. Dropping it stops it without waiting.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Takes no more connections, and returns when the requests being answered have been.
+    /// Takes no more connections, and returns when the requests being answered have been, or after two seconds.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {
@@ -50,24 +54,30 @@ impl Sim {
         let sim = self.clone();
         let task = tokio::spawn(async move {
             let graceful = GracefulShutdown::new();
+            let mut connections = JoinSet::new();
             loop {
-                // Cancel-safe: accept and changed both are.
+                // Cancel-safe: all three are.
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted,
+                    Some(_) = connections.join_next() => continue,
                     _ = stopped.changed() => break,
                 };
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
                 let sim = sim.clone();
                 let service = hyper::service::service_fn(move |request| answer(sim.clone(), request));
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
+                let server = hyper::server::conn::http1::Builder::new();
+                let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
                 // An error here is a client that went away, or a fault that drops the connection.
-                tokio::spawn(async move { connection.await.map_err(|e| tracing::trace!(error = %e, "closed")) });
+                connections.spawn(async move { connection.await.map_err(|e| tracing::trace!(error = %e, "closed")) });
             }
             drop(listener);
-            graceful.shutdown().await;
+            // What a fault makes hang would hang for an hour.
+            let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+            connections.shutdown().await;
         });
         Ok(Server { address, stop, task: Some(task) })
     }

@@ -198,6 +198,27 @@ async fn a_fault_is_not_used_up_by_calls_it_cannot_touch() {
     assert_eq!(sim.faults().list().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_stops_even_while_a_request_hangs() {
+    use tokio::io::AsyncWriteExt as _;
+    let sim = still();
+    sim.faults().add(Fault::new(Effect::Hang { applied: true }));
+    let server = serve(&sim).await;
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.expect("it listens");
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nX-Amz-Target: Logs_20140328.DescribeLogGroups\r\n\
+         Content-Length: 2\r\n\r\n{{}}",
+        Caller::default().authorization("logs")
+    );
+    stream.write_all(head.as_bytes()).await.expect("written");
+    while sim.calls().total() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let begun = tokio::time::Instant::now();
+    server.stop().await;
+    assert!(begun.elapsed() < Duration::from_mins(1));
+}
+
 #[tokio::test]
 async fn what_is_implemented_can_be_asked() {
     let (_, operations) = control(&still(), "GET", "/_sim/operations", Value::Null).await;
