@@ -192,7 +192,8 @@ pub(crate) async fn update_change_in(
     precondition: Precondition,
     update: &ChangeUpdate,
 ) -> Result<(ChangeRow, bool)> {
-    let row = sqlx::query("SELECT * FROM changes WHERE name = $1 FOR UPDATE").bind(name).fetch_optional(&mut *tx).await?;
+    let row =
+        sqlx::query("SELECT * FROM changes WHERE name = $1 FOR UPDATE").bind(name).fetch_optional(&mut *tx).await?;
     let current = row.as_ref().map(ChangeRow::from_row).transpose()?.ok_or_else(|| Error::not_found(KIND, name))?;
     if precondition.uid.is_some_and(|uid| uid != current.uid) {
         return Err(Error::not_found(KIND, name));
@@ -295,7 +296,8 @@ impl Store {
     /// One change.
     pub async fn get_change(&self, name: &str) -> Result<ChangeRow> {
         self.timed(Operation::ReadChanges, async {
-            let row = sqlx::query("SELECT * FROM changes WHERE name = $1").bind(name).fetch_optional(self.pool()).await?;
+            let row =
+                sqlx::query("SELECT * FROM changes WHERE name = $1").bind(name).fetch_optional(self.pool()).await?;
             row.as_ref().map(ChangeRow::from_row).transpose()?.ok_or_else(|| Error::not_found(KIND, name))
         })
         .await

@@ -1,6 +1,7 @@
 //! The store's errors: what a caller can act on is a variant of its own; the rest is classed by SQLSTATE, never by
 //! message text. It decides nothing about HTTP or retries of a pass.
 
+use std::borrow::Cow;
 use std::io;
 
 use sqlx::error::DatabaseError;
@@ -170,7 +171,7 @@ struct Code {
 
 fn database_code(database: &dyn DatabaseError) -> Code {
     Code {
-        sqlstate: database.code().map(|code| code.into_owned()).unwrap_or_default(),
+        sqlstate: database.code().map(Cow::into_owned).unwrap_or_default(),
         constraint: database.constraint().map(str::to_owned),
     }
 }
@@ -205,5 +206,53 @@ impl Error {
             _ => return Self::Other(source),
         };
         Self::Unavailable { class, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(sqlstate: &str) -> Error {
+        let code = Code { sqlstate: sqlstate.to_owned(), constraint: Some("some_key".to_owned()) };
+        Error::from_database(code, sqlx::Error::RowNotFound)
+    }
+
+    #[test]
+    fn sqlstates_are_classed_as_the_postgres_manual_groups_them() {
+        let cases = [
+            ("40001", Unavailable::Contention),
+            ("40P01", Unavailable::Contention),
+            ("57014", Unavailable::Timeout),
+            ("55P03", Unavailable::Timeout),
+            ("25P03", Unavailable::Timeout),
+            ("25006", Unavailable::ReadOnly),
+            ("57P01", Unavailable::ServerState),
+            ("57P03", Unavailable::ServerState),
+            ("08006", Unavailable::Connection),
+            ("53300", Unavailable::Resources),
+            ("53100", Unavailable::Resources),
+            ("28P01", Unavailable::Refused),
+            ("3D000", Unavailable::Refused),
+        ];
+        for (sqlstate, expected) in cases {
+            let error = of(sqlstate);
+            assert!(matches!(error, Error::Unavailable { class, .. } if class == expected), "{sqlstate}: {error:?}");
+            assert_eq!(error.is_contention(), expected == Unavailable::Contention);
+        }
+        for input in ["22P05", "22021", "22003", "54000", "54001"] {
+            assert!(matches!(of(input), Error::Rejected { code, .. } if code == input));
+        }
+        assert!(matches!(of("23505"), Error::Violates { constraint, .. } if constraint == "some_key"));
+        for bug in ["42601", "42P01", "XX000", ""] {
+            assert!(matches!(of(bug), Error::Other(_)), "{bug}");
+        }
+    }
+
+    #[test]
+    fn no_message_repeats_its_source() {
+        let error = of("08006");
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap();
+        assert!(!error.to_string().contains(&source), "{error}");
     }
 }

@@ -152,7 +152,11 @@ fn collapse(events: &[NewEvent]) -> Vec<Occurrences<'_>> {
 }
 
 /// Writes a batch. The caller holds the pen.
-pub(crate) async fn write_events_in(tx: &mut PgConnection, pen: &mut Pen, events: &[NewEvent]) -> Result<Vec<EventRow>> {
+pub(crate) async fn write_events_in(
+    tx: &mut PgConnection,
+    pen: &mut Pen,
+    events: &[NewEvent],
+) -> Result<Vec<EventRow>> {
     if events.is_empty() {
         return Ok(Vec::new());
     }

@@ -40,7 +40,9 @@ pub struct Intent {
 }
 
 /// What is known of a mutation after its call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString, strum::IntoStaticStr,
+)]
 pub enum MutationOutcome {
     /// It took effect.
     Applied,
@@ -260,7 +262,12 @@ impl Store {
     }
 
     /// The last `limit` mutations of one object, newest first: what the non-convergence detector looks at.
-    pub async fn last_mutations(&self, environment_uid: Uuid, key: &ResourceKey, limit: u32) -> Result<Vec<JournalRow>> {
+    pub async fn last_mutations(
+        &self,
+        environment_uid: Uuid,
+        key: &ResourceKey,
+        limit: u32,
+    ) -> Result<Vec<JournalRow>> {
         self.timed(Operation::ReadJournal, async {
             let rows = sqlx::query(
                 "SELECT * FROM journal

@@ -22,14 +22,8 @@ pub(crate) const CHANNEL_LEASE: &str = "lease";
 pub(crate) const CHANNEL_OPERATOR: &str = "operator";
 pub(crate) const CHANNEL_OBJECTS: &str = "objects";
 
-const CHANNELS: [&str; 6] = [
-    CHANNEL_ENVIRONMENT,
-    CHANNEL_REQUEST,
-    CHANNEL_ANSWER,
-    CHANNEL_LEASE,
-    CHANNEL_OPERATOR,
-    CHANNEL_OBJECTS,
-];
+const CHANNELS: [&str; 6] =
+    [CHANNEL_ENVIRONMENT, CHANNEL_REQUEST, CHANNEL_ANSWER, CHANNEL_LEASE, CHANNEL_OPERATOR, CHANNEL_OBJECTS];
 
 /// A silent connection is tried out this often: behind a load balancer a dead one says nothing.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
@@ -112,9 +106,8 @@ fn parse(notification: &PgNotification) -> Notification {
     let parsed = match notification.channel() {
         CHANNEL_ENVIRONMENT => serde_json::from_str(payload)
             .map(|EnvironmentPayload { name, account }| Notification::EnvironmentChanged { name, account }),
-        CHANNEL_REQUEST => serde_json::from_str(payload).map(|RequestPayload { id, shard, environment }| {
-            Notification::RequestAsked { id, shard, environment }
-        }),
+        CHANNEL_REQUEST => serde_json::from_str(payload)
+            .map(|RequestPayload { id, shard, environment }| Notification::RequestAsked { id, shard, environment }),
         CHANNEL_ANSWER => {
             serde_json::from_str(payload).map(|AnswerPayload { id }| Notification::RequestAnswered { id })
         }

@@ -21,6 +21,9 @@ use crate::operation::Operation;
 use crate::pool::{Store, transact};
 use crate::rows::{FromStoreRow, document, seconds, timestamp};
 
+/// So many entries are pruned in one transaction that writers wait for it for milliseconds only.
+const PRUNE_BATCH: i64 = 1000;
+
 /// What happened to a logged object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
@@ -207,28 +210,39 @@ impl Store {
         .await
     }
 
-    /// Forgets log entries older than `age` by the database's clock, and remembers up to where. Answers how many went.
+    /// Forgets log entries older than `age` by the database's clock, in small transactions, and remembers up to where.
+    /// Answers how many went.
     pub async fn prune_log(&self, age: Duration) -> Result<u64> {
-        transact!(self, Operation::PruneLog, |tx| async {
-            let pen = Pen::take(tx).await?;
-            let removed: i64 = sqlx::query_scalar(
-                "WITH horizon AS (
-                     SELECT max(resource_version) AS version FROM object_log
-                     WHERE logged_at < clock_timestamp() - make_interval(secs => $1)
-                 ), removed AS (
-                     DELETE FROM object_log USING horizon WHERE resource_version <= horizon.version
-                     RETURNING 1
-                 ), remembered AS (
-                     UPDATE counter SET pruned_through = horizon.version FROM horizon
-                     WHERE horizon.version > pruned_through
-                 )
-                 SELECT count(*) FROM removed",
-            )
-            .bind(seconds(age))
-            .fetch_one(&mut *tx)
-            .await?;
-            pen.put_down(tx).await?;
-            Ok(removed.unsigned_abs())
-        })
+        let mut pruned = 0;
+        loop {
+            let batch = transact!(self, Operation::PruneLog, |tx| prune_batch(tx, age))?;
+            pruned += batch.unsigned_abs();
+            if batch < PRUNE_BATCH {
+                return Ok(pruned);
+            }
+        }
     }
+}
+
+async fn prune_batch(tx: &mut PgConnection, age: Duration) -> Result<i64> {
+    let pen = Pen::take(tx).await?;
+    // Entries are in the order of time too, so the oldest by version are all that need to be looked at.
+    let removed: i64 = sqlx::query_scalar(
+        "WITH horizon AS (
+             SELECT max(resource_version) AS version
+             FROM (SELECT resource_version, logged_at FROM object_log ORDER BY resource_version LIMIT $2) oldest
+             WHERE logged_at < clock_timestamp() - make_interval(secs => $1)
+         ), removed AS (
+             DELETE FROM object_log USING horizon WHERE resource_version <= horizon.version RETURNING 1
+         ), remembered AS (
+             UPDATE counter SET pruned_through = horizon.version FROM horizon WHERE horizon.version > pruned_through
+         )
+         SELECT count(*) FROM removed",
+    )
+    .bind(seconds(age))
+    .bind(PRUNE_BATCH)
+    .fetch_one(&mut *tx)
+    .await?;
+    pen.put_down(tx).await?;
+    Ok(removed)
 }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 /// One label per store method; safe as a metric label because the set is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr, strum::VariantArray)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::IntoStaticStr, strum::VariantArray,
+)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is named after the method it labels")]
 pub enum Operation {

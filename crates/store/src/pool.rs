@@ -53,14 +53,12 @@ impl Config {
     }
 
     fn connect_options(&self) -> Result<PgConnectOptions> {
-        let options = PgConnectOptions::from_str(&self.url)?
-            .application_name(&self.application_name)
-            .options([
-                ("statement_timeout", format!("{}ms", self.statement_timeout.as_millis())),
-                ("lock_timeout", format!("{}ms", self.lock_timeout.as_millis())),
-                // A client that vanished in mid-transaction must not hold the counter row.
-                ("idle_in_transaction_session_timeout", format!("{}ms", self.statement_timeout.as_millis())),
-            ]);
+        let options = PgConnectOptions::from_str(&self.url)?.application_name(&self.application_name).options([
+            ("statement_timeout", format!("{}ms", self.statement_timeout.as_millis())),
+            ("lock_timeout", format!("{}ms", self.lock_timeout.as_millis())),
+            // A client that vanished in mid-transaction must not hold the counter row.
+            ("idle_in_transaction_session_timeout", format!("{}ms", self.statement_timeout.as_millis())),
+        ]);
         Ok(options)
     }
 }
@@ -173,9 +171,9 @@ impl Store {
         let outcome = match &result {
             Ok(_) => QueryOutcome::Ok,
             Err(Error::Unavailable { .. }) => QueryOutcome::Unavailable,
-            Err(
-                Error::Violates { .. } | Error::Migrate(_) | Error::Corrupt { .. } | Error::Other(_),
-            ) => QueryOutcome::Failed,
+            Err(Error::Violates { .. } | Error::Migrate(_) | Error::Corrupt { .. } | Error::Other(_)) => {
+                QueryOutcome::Failed
+            }
             Err(_) => QueryOutcome::Refused,
         };
         self.shared.observer.observe(operation, outcome, started.elapsed());

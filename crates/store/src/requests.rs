@@ -206,10 +206,11 @@ impl Store {
     /// Forgets requests whose deadline passed longer than `age` ago.
     pub async fn prune_requests(&self, age: Duration) -> Result<u64> {
         self.timed(Operation::PruneRequests, async {
-            let done = sqlx::query("DELETE FROM requests WHERE deadline < clock_timestamp() - make_interval(secs => $1)")
-                .bind(seconds(age))
-                .execute(self.pool())
-                .await?;
+            let done =
+                sqlx::query("DELETE FROM requests WHERE deadline < clock_timestamp() - make_interval(secs => $1)")
+                    .bind(seconds(age))
+                    .execute(self.pool())
+                    .await?;
             Ok(done.rows_affected())
         })
         .await

@@ -375,7 +375,11 @@ impl Store {
     }
 
     /// A page of managed resources, ordered by name, with their sweep's freshness.
-    pub async fn list_resources(&self, filter: &ResourceFilter, page: &PageRequest) -> Result<Page<ManagedResourceRow>> {
+    pub async fn list_resources(
+        &self,
+        filter: &ResourceFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ManagedResourceRow>> {
         self.timed(Operation::ListResources, async {
             let rows = sqlx::query(
                 "SELECT c.resource_version AS store_version, r.*

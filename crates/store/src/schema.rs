@@ -80,10 +80,7 @@ impl Store {
 async fn migrate_on(connection: &mut PgConnection) -> Result<()> {
     let settings = "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', $1, false), \
                     set_config('idle_in_transaction_session_timeout', '0', false)";
-    sqlx::query(settings)
-        .bind(format!("{}ms", MIGRATION_LOCK_TIMEOUT.as_millis()))
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(settings).bind(format!("{}ms", MIGRATION_LOCK_TIMEOUT.as_millis())).execute(&mut *connection).await?;
     let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
     migrator.set_ignore_missing(true);
     migrator.run(&mut *connection).await?;
@@ -91,16 +88,15 @@ async fn migrate_on(connection: &mut PgConnection) -> Result<()> {
 }
 
 async fn schema_status_on(connection: &mut PgConnection) -> Result<SchemaStatus> {
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
     let mut applied = BTreeMap::new();
     if exists {
-        let rows = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations")
-            .fetch_all(&mut *connection)
-            .await?;
+        let rows =
+            sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations").fetch_all(&mut *connection).await?;
         for row in rows {
-            let (version, checksum, success): (i64, Vec<u8>, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (version, checksum, success): (i64, Vec<u8>, bool) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             applied.insert(version, (checksum, success));
         }
     }

@@ -30,7 +30,11 @@ impl FromStoreRow for ClaimConflict {
     }
 }
 
-async fn conflicts_on(connection: &mut PgConnection, uid: Option<Uuid>, wanted: &BTreeSet<&Claim>) -> Result<Vec<ClaimConflict>> {
+async fn conflicts_on(
+    connection: &mut PgConnection,
+    uid: Option<Uuid>,
+    wanted: &BTreeSet<&Claim>,
+) -> Result<Vec<ClaimConflict>> {
     let keys: KeyColumns = wanted.iter().copied().collect();
     let rows = sqlx::query(
         "SELECT c.account, c.region, c.kind, c.identity, e.name AS holder

@@ -79,12 +79,13 @@ impl Store {
                 return Ok(current);
             }
             let version = pen.next();
-            let row = sqlx::query("UPDATE environments SET pause = $2, resource_version = $3 WHERE uid = $1 RETURNING *")
-                .bind(current.uid)
-                .bind(pause.map(Json))
-                .bind(version)
-                .fetch_one(&mut *tx)
-                .await?;
+            let row =
+                sqlx::query("UPDATE environments SET pause = $2, resource_version = $3 WHERE uid = $1 RETURNING *")
+                    .bind(current.uid)
+                    .bind(pause.map(Json))
+                    .bind(version)
+                    .fetch_one(&mut *tx)
+                    .await?;
             finish(tx, pen, EnvironmentRow::from_row(&row)?).await
         })
     }

@@ -27,8 +27,10 @@ impl Store {
     /// One environment by name.
     pub async fn get_environment(&self, name: &str) -> Result<EnvironmentRow> {
         self.timed(Operation::GetEnvironment, async {
-            let row =
-                sqlx::query("SELECT * FROM environments WHERE name = $1").bind(name).fetch_optional(self.pool()).await?;
+            let row = sqlx::query("SELECT * FROM environments WHERE name = $1")
+                .bind(name)
+                .fetch_optional(self.pool())
+                .await?;
             row.as_ref().map(EnvironmentRow::from_row).transpose()?.ok_or_else(|| Error::not_found(KIND, name))
         })
         .await

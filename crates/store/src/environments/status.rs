@@ -1,8 +1,8 @@
 //! Writing the status: only when it differs, only by the shard's owner, and never over a newer generation.
 
 use serde_json::Value;
-use sqlx::postgres::PgConnection;
 use sqlx::Row;
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::rows::{EnvironmentRow, KIND};

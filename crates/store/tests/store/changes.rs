@@ -52,11 +52,8 @@ async fn a_change_goes_from_pending_to_applied() {
     assert_eq!(footprint(&db.pool).await, before);
 
     // Applied together with the spec that it brings.
-    let update = ChangeUpdate {
-        phase: Some("Applied".to_owned()),
-        finished_at: Some(at(9)),
-        ..ChangeUpdate::default()
-    };
+    let update =
+        ChangeUpdate { phase: Some("Applied".to_owned()), finished_at: Some(at(9)), ..ChangeUpdate::default() };
     let link = ChangeLink::Update { name: "c1".to_owned(), precondition: Precondition::default(), update };
     let update = EnvironmentUpdate { change: Some(link), ..update_spec("prod", json!({ "v": 2 })) };
     let written = store.update_environment(&update).await.unwrap();

@@ -90,6 +90,7 @@ async fn of_two_environments_that_claim_one_object_together_one_gets_it() {
         }
     };
     let (left, right) = tokio::join!(claim("left"), claim("right"));
-    let refused = [&left, &right].into_iter().filter(|one| matches!(one, Err(Error::ClaimedBy(both)) if both.len() == 2));
+    let refused =
+        [&left, &right].into_iter().filter(|one| matches!(one, Err(Error::ClaimedBy(both)) if both.len() == 2));
     assert_eq!(refused.count(), 1, "{left:?} {right:?}");
 }

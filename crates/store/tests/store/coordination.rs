@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::postgres::test_database;
 use crate::support::{ACCOUNT, expire_lease};
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_mins(1);
 
 async fn acquire(store: &Store, holder: &str) -> Acquired {
     store.acquire_lease(ACCOUNT, holder, TTL).await.unwrap()
@@ -19,7 +19,7 @@ async fn acquire(store: &Store, holder: &str) -> Acquired {
 async fn acquired(store: &Store, holder: &str) -> Lease {
     match acquire(store, holder).await {
         Acquired::Held(lease) => lease,
-        other => panic!("{other:?}"),
+        other @ Acquired::HeldBy { .. } => panic!("{other:?}"),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use store::{
-    ChangeLink, EnvironmentFilter, EnvironmentUpdate, Error, LabelRequirement, NewChange, NewEnvironment, PageRequest,
-    Pause, Precondition, Removal, SpecWrite, StatusPatch,
+    ChangeLink, EnvironmentFilter, EnvironmentUpdate, Error, Fence, LabelRequirement, NewChange, NewEnvironment,
+    PageRequest, Pause, Precondition, Removal, SpecWrite, StatusPatch,
 };
 use uuid::Uuid;
 
@@ -146,11 +146,8 @@ async fn a_stale_precondition_is_a_conflict_that_names_the_present_version() {
     let update = EnvironmentUpdate { precondition: other, ..update_spec("prod", json!({ "a": 2 })) };
     assert!(matches!(store.update_environment(&update).await, Err(Error::NotFound { .. })));
 
-    let fresh = Precondition {
-        uid: Some(first.uid),
-        resource_version: Some(second.resource_version),
-        generation: Some(2),
-    };
+    let fresh =
+        Precondition { uid: Some(first.uid), resource_version: Some(second.resource_version), generation: Some(2) };
     let update = EnvironmentUpdate { precondition: fresh, ..update_spec("prod", json!({ "a": 2 })) };
     assert_eq!(store.update_environment(&update).await.unwrap().environment.generation, 3);
 }
@@ -276,8 +273,7 @@ async fn environments_are_found_by_account_and_name() {
     create(&store, "a").await;
     let elsewhere = NewEnvironment { account: "999999999999".to_owned(), ..new_environment("b") };
     store.create_environment(&elsewhere).await.unwrap();
-    let filter =
-        EnvironmentFilter { accounts: vec!["999999999999".to_owned()], ..EnvironmentFilter::default() };
+    let filter = EnvironmentFilter { accounts: vec!["999999999999".to_owned()], ..EnvironmentFilter::default() };
     let page = store.list_environments(&filter, &PageRequest::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|row| &row.name).collect::<Vec<_>>(), ["b"]);
     let filter = EnvironmentFilter { name: Some("a".to_owned()), ..EnvironmentFilter::default() };
@@ -293,12 +289,8 @@ async fn a_pause_is_kept_and_ended_and_setting_it_again_writes_nothing() {
     let db = test_database().await;
     let store = db.store();
     create(&store, "prod").await;
-    let pause = Pause {
-        reason: "migration".to_owned(),
-        owner: "alice".to_owned(),
-        until: Some(at(3600)),
-        since: at(5),
-    };
+    let pause =
+        Pause { reason: "migration".to_owned(), owner: "alice".to_owned(), until: Some(at(3600)), since: at(5) };
     let none = Precondition::default();
     let paused = store.set_pause("prod", none, Some(&pause)).await.unwrap();
     assert_eq!((paused.pause.as_ref(), paused.generation), (Some(&pause), 1));
@@ -336,6 +328,8 @@ async fn only_what_was_asked_to_go_is_removed_and_its_history_stays() {
     let error = store.remove_environment(new.uid, Some(&fence)).await.unwrap_err();
     assert!(matches!(error, Error::Conflict { current } if current == environment.resource_version));
     store.request_delete("prod", Precondition::default(), None, at(5)).await.unwrap();
+    let stale = Fence { epoch: fence.epoch + 1, ..fence.clone() };
+    assert!(matches!(store.remove_environment(new.uid, Some(&stale)).await, Err(Error::StaleEpoch { .. })));
     assert_eq!(store.remove_environment(new.uid, Some(&fence)).await.unwrap(), Removal::Removed);
     assert_eq!(store.remove_environment(new.uid, Some(&fence)).await.unwrap(), Removal::AlreadyGone);
 

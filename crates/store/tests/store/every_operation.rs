@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use store::{
     Acquired, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent, MutationOutcome,
-    NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, PageRequest, PassRecord, Precondition, QueryObserver,
-    QueryOutcome, RequestKind, Resolution, StatusWrite, Store,
+    NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, PageRequest, PassRecord, Precondition,
+    QueryObserver, QueryOutcome, RequestKind, Resolution, StatusWrite, Store,
 };
 use strum::VariantArray;
 
@@ -46,11 +46,11 @@ async fn every_operation_runs_and_is_observed() {
     store.claims_of(uid).await.unwrap();
     store.list_revisions(None, &all).await.unwrap();
 
-    let Acquired::Held(lease) = store.acquire_lease(ACCOUNT, "one", Duration::from_secs(60)).await.unwrap() else {
+    let Acquired::Held(lease) = store.acquire_lease(ACCOUNT, "one", Duration::from_mins(1)).await.unwrap() else {
         panic!()
     };
     let fence = lease.fence();
-    store.renew_lease(&fence, "one", Duration::from_secs(60)).await.unwrap();
+    store.renew_lease(&fence, "one", Duration::from_mins(1)).await.unwrap();
     store.leases().await.unwrap();
     let status = json!({ "ready": true });
     store.write_status(StatusWrite { uid, generation: 2, status: &status }, &fence).await.unwrap();
@@ -68,7 +68,7 @@ async fn every_operation_runs_and_is_observed() {
     store.record_pass(&pass, &fence).await.unwrap();
     store.delete_resources(uid, &[alarm("a")], &fence).await.unwrap();
     store.changes_since(0, &[], 1).await.unwrap();
-    store.prune_log(Duration::from_secs(60)).await.unwrap();
+    store.prune_log(Duration::from_mins(1)).await.unwrap();
 
     let change = NewChange {
         name: "c1".to_owned(),
@@ -123,7 +123,7 @@ async fn every_operation_runs_and_is_observed() {
         shard: ACCOUNT.to_owned(),
         environment: "prod".to_owned(),
         body: json!({}),
-        ttl: Duration::from_secs(60),
+        ttl: Duration::from_mins(1),
     };
     let token = store.ask(&request).await.unwrap();
     store.pending_requests(&[ACCOUNT.to_owned()]).await.unwrap();

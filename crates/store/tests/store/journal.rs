@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use store::{
-    Acquired, Error, Fence, Intent, JournalFilter, MutationOutcome, Resolution, Store,
-};
+use store::{Acquired, Error, Fence, Intent, JournalFilter, MutationOutcome, Resolution, Store};
 use uuid::Uuid;
 
 use crate::postgres::test_database;
-use crate::support::{ACCOUNT, alarm, at, expire_lease, versions, hold};
+use crate::support::{ACCOUNT, alarm, at, expire_lease, hold, versions};
 
 fn intent(environment_uid: Uuid, identity: &str, second: i64) -> Intent {
     Intent {
@@ -93,7 +91,7 @@ async fn no_intent_is_written_under_a_stale_lease() {
     let first = hold(&store, "one").await;
     expire_lease(&db.pool).await;
     assert!(matches!(store.begin_mutation(&intent(uid, "a", 1), &first).await, Err(Error::StaleEpoch { .. })));
-    let taken = store.acquire_lease(ACCOUNT, "two", Duration::from_secs(60)).await.unwrap();
+    let taken = store.acquire_lease(ACCOUNT, "two", Duration::from_mins(1)).await.unwrap();
     let Acquired::Held(second) = taken else { panic!("{taken:?}") };
     assert!(matches!(store.begin_mutation(&intent(uid, "a", 1), &first).await, Err(Error::StaleEpoch { .. })));
     assert!(store.unresolved_mutations(uid).await.unwrap().is_empty());

@@ -62,8 +62,7 @@ async fn each_write_says_what_to_look_at() {
         ttl: PATIENCE,
     };
     let id = store.ask(&request).await.unwrap();
-    let asked =
-        Notification::RequestAsked { id, shard: ACCOUNT.to_owned(), environment: "prod".to_owned() };
+    let asked = Notification::RequestAsked { id, shard: ACCOUNT.to_owned(), environment: "prod".to_owned() };
     assert_eq!(next(&mut listener).await, asked);
     store.answer_request(id, &json!({})).await.unwrap();
     assert_eq!(next(&mut listener).await, Notification::RequestAnswered { id });

@@ -20,10 +20,7 @@ async fn every_write_is_logged_with_the_object_as_it_became() {
 
     let log = store.changes_since(0, &["Environment"], 100).await.unwrap();
     let events: Vec<_> = log.iter().map(|change| change.event).collect();
-    assert_eq!(
-        events,
-        [LoggedEvent::Added, LoggedEvent::Modified, LoggedEvent::Modified, LoggedEvent::Deleted]
-    );
+    assert_eq!(events, [LoggedEvent::Added, LoggedEvent::Modified, LoggedEvent::Modified, LoggedEvent::Deleted]);
     for (change, expected) in log.iter().zip([&created, &updated, &deleting]) {
         let object: EnvironmentRow = serde_json::from_value(change.object.clone()).unwrap();
         assert_eq!(&object, expected);
@@ -61,16 +58,28 @@ async fn what_was_pruned_is_gone_and_said_to_be() {
     let store = db.store();
     create(&store, "a").await;
     let old = store.resource_version().await.unwrap();
-    assert_eq!(store.prune_log(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(store.prune_log(Duration::from_hours(1)).await.unwrap(), 0);
     sqlx::query("UPDATE object_log SET logged_at = logged_at - interval '2 hours'").execute(&db.pool).await.unwrap();
     create(&store, "b").await;
 
-    assert_eq!(store.prune_log(Duration::from_secs(3600)).await.unwrap(), 2);
-    assert_eq!(store.prune_log(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(store.prune_log(Duration::from_hours(1)).await.unwrap(), 2);
+    assert_eq!(store.prune_log(Duration::from_hours(1)).await.unwrap(), 0);
     let gone = store.changes_since(old - 1, &[], 10).await.unwrap_err();
     assert!(matches!(gone, Error::Gone { pruned_through } if pruned_through == old), "{gone:?}");
     assert_eq!(store.changes_since(old, &[], 10).await.unwrap().len(), 2);
     assert!(matches!(store.changes_since(0, &["Change"], 10).await, Err(Error::Gone { .. })));
+}
+
+#[tokio::test]
+async fn pruning_goes_on_until_nothing_old_is_left() {
+    let db = test_database().await;
+    let store = db.store();
+    let many: Vec<_> = (0..1500).map(|number| event("A", &format!("number {number}"), 1)).collect();
+    store.write_events(&many).await.unwrap();
+    assert_eq!(store.prune_log(Duration::ZERO).await.unwrap(), 1500);
+    let version = store.resource_version().await.unwrap();
+    assert!(store.changes_since(version, &[], 10).await.unwrap().is_empty());
+    assert!(matches!(store.changes_since(version - 1, &[], 10).await, Err(Error::Gone { .. })));
 }
 
 /// Two replicas' worth of writers, and a reader that follows the log all the while. A version that became visible after

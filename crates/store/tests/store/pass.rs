@@ -1,12 +1,10 @@
 //! A pass's results, written together.
 
 use serde_json::json;
-use store::{EventFilter, Error, PageRequest, PassRecord, StatusOutcome};
+use store::{Error, EventFilter, PageRequest, PassRecord, StatusOutcome};
 
 use crate::postgres::test_database;
-use crate::support::{
-    alarm, at, create, event, exact_footprint, expire_lease, footprint, hold, update_spec, upsert,
-};
+use crate::support::{alarm, at, create, event, exact_footprint, expire_lease, footprint, hold, update_spec, upsert};
 
 #[tokio::test]
 async fn a_pass_that_changed_nothing_writes_nothing_at_all() {

@@ -53,11 +53,9 @@ async fn memory_is_kept_privately_and_changes_no_version() {
     let store = db.store();
     let environment = create(&store, "prod").await;
     let fence = hold(&store, "one").await;
-    let with_memory =
-        |memory: Option<Value>, observed: Value| ResourceUpsert { memory, ..upsert("a", observed) };
-    let write = async |one: ResourceUpsert| {
-        store.upsert_resources(environment.uid, &[one], &fence, at(1)).await.unwrap()
-    };
+    let with_memory = |memory: Option<Value>, observed: Value| ResourceUpsert { memory, ..upsert("a", observed) };
+    let write =
+        async |one: ResourceUpsert| store.upsert_resources(environment.uid, &[one], &fence, at(1)).await.unwrap();
     write(with_memory(None, json!(1))).await;
     let row = async || store.get_resource("prod-alarm-a").await.unwrap();
     assert_eq!(row().await.memory, Value::Null);

@@ -115,6 +115,45 @@ async fn statements_and_locks_have_limits_on_the_server() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_lost_to_another_is_run_again() {
+    let db = test_database().await;
+    // Under this isolation, whoever waited for the counter row is told to begin anew.
+    let strict =
+        db.pool.connect_options().as_ref().clone().options([("default_transaction_isolation", "repeatable read")]);
+    let pool = sqlx::postgres::PgPoolOptions::new().connect_with(strict).await.unwrap();
+    let store = Store::from_pool(pool);
+    let mut blocker = db.pool.begin().await.unwrap();
+    sqlx::query("UPDATE counter SET resource_version = resource_version + 1").execute(&mut *blocker).await.unwrap();
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.write_events(&[crate::support::event("A", "a", 1)]).await }
+    });
+    let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&db.pool).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    blocker.commit().await.unwrap();
+    let written = writing.await.unwrap().unwrap();
+    assert_eq!((written[0].count, written[0].resource_version), (1, 3));
+}
+
+#[tokio::test]
+async fn contention_that_lasts_is_reported_as_such() {
+    let db = test_database().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = 'serialization_failure'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .execute(&db.pool)
+    .await
+    .unwrap();
+    let error = db.store().write_events(&[crate::support::event("A", "a", 1)]).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { class: Unavailable::Contention, .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_password_is_not_shown() {
     let config = Config::new("postgres://user:hunter2@localhost/db");
     assert!(!format!("{config:?}").contains("hunter2"));

@@ -56,7 +56,7 @@ async fn only_the_holder_of_the_present_epoch_writes() {
     }
     expire_lease(&db.pool).await;
     assert!(matches!(store.write_status(write, &first).await, Err(Error::StaleEpoch { .. })), "it has run out");
-    let taken = store.acquire_lease(ACCOUNT, "two", Duration::from_secs(60)).await.unwrap();
+    let taken = store.acquire_lease(ACCOUNT, "two", Duration::from_mins(1)).await.unwrap();
     let Acquired::Held(second) = taken else { panic!("{taken:?}") };
     let error = store.write_status(write, &first).await.unwrap_err();
     assert!(matches!(error, Error::StaleEpoch { ref shard, epoch } if shard == ACCOUNT && epoch == first.epoch));

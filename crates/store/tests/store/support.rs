@@ -72,9 +72,9 @@ pub(crate) fn update_spec(name: &str, spec: Value) -> EnvironmentUpdate<'_> {
 }
 
 pub(crate) async fn hold(store: &Store, holder: &str) -> Fence {
-    match store.acquire_lease(ACCOUNT, holder, Duration::from_secs(60)).await.unwrap() {
+    match store.acquire_lease(ACCOUNT, holder, Duration::from_mins(1)).await.unwrap() {
         Acquired::Held(lease) => lease.fence(),
-        other => panic!("expected to get the lease, found {other:?}"),
+        other @ Acquired::HeldBy { .. } => panic!("expected to get the lease, found {other:?}"),
     }
 }
 
