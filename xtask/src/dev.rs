@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use crate::exec::{self, cargo, run_aloud, say};
 use crate::keep::Service;
 use crate::postgres::Database;
+use crate::strangers;
 
 pub(crate) const HELP: &str = "\
 Starts the daemon on a private Postgres and a simulated AWS, with an example environment that converges, and drift
@@ -21,7 +22,8 @@ Usage: cargo xtask dev [--demo] [ARGS]
   ARGS      handed to `operator dev`; `cargo xtask dev -- --help` lists them
 
 DATABASE_URL, where set, names the Postgres to use. Otherwise a private one is started and thrown away at the end,
-as the simulated AWS is.
+as the simulated AWS is. EVENTCHAIN_AWS_CLI tells the daemon where the aws CLI is (installed if it is missing), so that
+it can print commands that work.
 ";
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
@@ -36,6 +38,15 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     let mut daemon = Command::new(program);
     daemon.arg("dev").args(args.iter().filter(|arg| *arg != "--"));
     daemon.current_dir(crate::places::root()).env("DATABASE_URL", &database.url);
+    if !args.iter().any(|arg| arg == "--demo") {
+        // For the commands to go on with: a stranger's client against the simulated AWS.
+        match strangers::aws_cli() {
+            Ok(aws) => drop(daemon.env("EVENTCHAIN_AWS_CLI", aws)),
+            Err(error) => {
+                say(&format!("the aws CLI cannot be installed here ({error:#}); the daemon does not need it"))
+            }
+        }
+    }
     say(&format!("$ {}", exec::shown(&daemon)));
     let service = Service {
         command: daemon,
