@@ -50,6 +50,11 @@ pub mod shape {
     };
 }
 
+/// What happens inside AWS without anyone calling it, by service: for [`Sim::with`].
+pub mod hand {
+    pub use crate::rds::hand as rds;
+}
+
 /// What a service implements.
 pub mod service {
     pub use crate::base::service::{Handler, Identity, Op, Service};
