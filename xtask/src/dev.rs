@@ -43,7 +43,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         match strangers::aws_cli() {
             Ok(aws) => drop(daemon.env("EVENTCHAIN_AWS_CLI", aws)),
             Err(error) => {
-                say(&format!("the aws CLI cannot be installed here ({error:#}); the daemon does not need it"))
+                say(&format!("the aws CLI cannot be installed here ({error:#}); the daemon does not need it"));
             }
         }
     }
