@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: speed and size of the release build, against the figures that the project promises.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
+use crate::dev;
 use crate::exec::{self, cargo, say};
 use crate::services::{Extent, Missing, Services};
 
@@ -13,17 +14,28 @@ seconds from drift to repair. Starts a private Postgres (or uses DATABASE_URL).
 
 Usage: cargo xtask bench [ARGS]
 
-  ARGS      handed to the program `bench` of the package e2e
+  ARGS      handed to the program `bench` of the package e2e, which finds the daemon and the simulated AWS, release
+            builds too, by EVENTCHAIN_OPERATOR_BIN and EVENTCHAIN_SIMAWS_BIN
 ";
+
+/// What is measured, and what measures it. The daemon and the simulated AWS are processes of their own.
+const PROGRAMS: [&str; 3] = ["operator", "simaws", "bench"];
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     exec::interrupted();
-    // The daemon is measured as its own process, so it is built too, in one go: one set of features, one build.
-    exec::run_aloud(cargo().args(["build", "--release", "--package", "operator", "--package", "simaws"]))?;
-    exec::run_aloud(cargo().args(["build", "--release", "--package", "e2e", "--bin", "bench"]))?;
+    // In one go and of the whole workspace: one set of features, so that the AWS SDKs are built once.
+    let mut build = cargo();
+    build.args(["build", "--release", "--workspace"]);
+    for program in PROGRAMS {
+        build.args(["--bin", program]);
+    }
+    exec::run_aloud(&mut build)?;
+    let [operator, simaws, bench] = PROGRAMS.map(|program| dev::built("release", program));
+
     let services = Services::start(Extent::Fast, Missing::Said)?;
-    let mut bench = cargo();
-    bench.args(["run", "--quiet", "--release", "--package", "e2e", "--bin", "bench", "--"]).args(args);
+    let mut bench = Command::new(bench?);
+    bench.args(args).current_dir(crate::places::root());
+    bench.env("EVENTCHAIN_OPERATOR_BIN", operator?).env("EVENTCHAIN_SIMAWS_BIN", simaws?);
     services.describe_to(&mut bench);
     say(&format!("$ {}", exec::shown(&bench)));
     let status = exec::status(&mut bench)?;

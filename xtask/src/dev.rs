@@ -1,6 +1,6 @@
 //! `cargo xtask dev`: the main job on this machine, with nothing to set up first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     say("building the daemon (the first build takes some minutes: it includes the AWS SDKs)");
     // Of the whole workspace: the features are then those of `cargo xtask test`, and nothing is built twice.
     run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
-    let program = built("operator")?;
+    let program = built("debug", "operator")?;
 
     let database = Database::open()?;
     let mut daemon = Command::new(program);
@@ -65,11 +65,11 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     Ok(exec::exit_code(status))
 }
 
-/// A program of this workspace, built: it is put beside this one.
-pub(crate) fn built(name: &str) -> Result<PathBuf> {
+/// A program of this workspace, built in a profile's directory (`debug`, `release`): ours is in one beside it.
+pub(crate) fn built(profile: &str, name: &str) -> Result<PathBuf> {
     let me = std::env::current_exe().context("cannot tell where this program is")?;
-    let dir = me.parent().context("this program is in no directory")?;
-    let program = dir.join(name);
+    let target = me.parent().and_then(Path::parent).context("this program is in no target directory")?;
+    let program = target.join(profile).join(name);
     anyhow::ensure!(program.is_file(), "{} is not there after the build", program.display());
     Ok(program)
 }

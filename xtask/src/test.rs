@@ -45,7 +45,7 @@ fn all(services: &Services, fast: bool, filter: &[String]) -> Result<ExitCode> {
     if needs_daemon(fast, filter) {
         // cargo gives a test the programs of its own package only.
         exec::run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
-        tests.env("EVENTCHAIN_OPERATOR_BIN", dev::built("operator")?);
+        tests.env("EVENTCHAIN_OPERATOR_BIN", dev::built("debug", "operator")?);
     }
     say(&format!("$ {}", exec::shown(&tests)));
     let status = exec::status(&mut tests)?;
