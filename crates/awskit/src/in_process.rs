@@ -37,7 +37,8 @@ impl HttpConnector for InProcess {
             let Some(response) = handler(request).await else {
                 return Err(ConnectorError::io("the connection was dropped before an answer came".into()));
             };
-            HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None))
+            HttpResponse::try_from(response.map(SdkBody::from))
+                .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }

@@ -95,7 +95,10 @@ impl Subject {
         for graph in &graphs {
             let plans = |stage: &Stage| -> Vec<String> {
                 let plans = stage.world.plan(&stage.environment, graph);
-                plans.iter().map(|p| format!("{:?} {}", p.key, serde_json::to_string(&p.plan).expect("a plan is data"))).collect()
+                plans
+                    .iter()
+                    .map(|p| format!("{:?} {}", p.key, serde_json::to_string(&p.plan).expect("a plan is data")))
+                    .collect()
             };
             assert_eq!(plans(&stage), plans(&stage));
         }
@@ -123,14 +126,8 @@ impl Subject {
         let operations: Vec<String> = {
             let mut stage = self.stage().await;
             stage.world.converge(&stage.environment, &stage.graph).await;
-            let mut seen: Vec<String> = stage
-                .world
-                .sim
-                .calls()
-                .log()
-                .filter(|call| call.mutating)
-                .map(|call| call.operation.clone())
-                .collect();
+            let mut seen: Vec<String> =
+                stage.world.sim.calls().log().filter(|call| call.mutating).map(|call| call.operation.clone()).collect();
             seen.sort();
             seen.dedup();
             seen
@@ -143,14 +140,13 @@ impl Subject {
             stage.world.converge(&stage.environment, &stage.graph).await;
             assert_eq!(stage.world.sim.faults().struck(), 1, "{operation} was not struck");
             let calls = stage.world.sim.calls();
-            let creates: BTreeMap<&str, usize> =
-                calls.log().filter(|c| c.error.is_none() && c.operation.starts_with("Create")).fold(
-                    BTreeMap::new(),
-                    |mut count, call| {
-                        *count.entry(call.operation.as_str()).or_default() += 1;
-                        count
-                    },
-                );
+            let creates: BTreeMap<&str, usize> = calls
+                .log()
+                .filter(|c| c.error.is_none() && c.operation.starts_with("Create"))
+                .fold(BTreeMap::new(), |mut count, call| {
+                    *count.entry(call.operation.as_str()).or_default() += 1;
+                    count
+                });
             let mut calm = self.stage().await;
             calm.world.converge(&calm.environment, &calm.graph).await;
             let calls = calm.world.sim.calls();
@@ -315,7 +311,10 @@ impl Subject {
             }
             let last = stage.world.read(&stage.graph, &key).await;
             let plan = stage.world.plan_removal(&stage.environment, &stage.graph, &key);
-            assert!(matches!(last, Observation::Absent) || plan == model::ResourcePlan::in_sync(), "{key} is still there: {plan}");
+            assert!(
+                matches!(last, Observation::Absent) || plan == model::ResourcePlan::in_sync(),
+                "{key} is still there: {plan}"
+            );
         }
     }
 }

@@ -11,8 +11,8 @@ use awskit::{AccountConfig, Aws, Config, StaticCredentials};
 use engine::plan::{EnvironmentContext, Planner, Snapshot};
 use engine::{Graph, PlannedResource, Registry};
 use jiff::Timestamp;
-use kinds::provider::{Cloud, ObserveKey, Scope};
 use kinds::aws::AwsCloud;
+use kinds::provider::{Cloud, ObserveKey, Scope};
 use model::{AwsAccountId, Environment, Observation, ResourceKey, ResourcePlan, SharedObject, Step};
 use serde_json::Value;
 use simaws::{Clock, Sim, Timings};
@@ -164,9 +164,11 @@ impl World {
                 let mark = self.mark();
                 let observed = provider.observe(&scope, &keys).await.unwrap_or_else(|e| panic!("observe {kind}: {e}"));
                 self.note_calls(&kind, mark);
-                for node in graph.nodes().iter().filter(|n| n.key.kind.as_str() == kind && n.key.region == scope.region) {
+                for node in graph.nodes().iter().filter(|n| n.key.kind.as_str() == kind && n.key.region == scope.region)
+                {
                     let observation = observed.get(&node.key.identity).cloned();
-                    let observation = observation.unwrap_or_else(|| panic!("{} was asked for and not answered", node.key));
+                    let observation =
+                        observation.unwrap_or_else(|| panic!("{} was asked for and not answered", node.key));
                     assert_ne!(
                         std::mem::discriminant(&observation),
                         std::mem::discriminant(&Observation::Absent),
@@ -319,7 +321,11 @@ impl World {
         let open: Vec<String> = self
             .plan(environment, graph)
             .iter()
-            .filter(|planned| !planned.plan.is_in_sync() || !planned.plan.waits.is_empty() || planned.health != Some(engine::Health::Ready))
+            .filter(|planned| {
+                !planned.plan.is_in_sync()
+                    || !planned.plan.waits.is_empty()
+                    || planned.health != Some(engine::Health::Ready)
+            })
             .map(|planned| format!("{}: {} / {:?}", planned.key, planned.plan, planned.health))
             .collect();
         panic!("does not converge; still open:\n{}", open.join("\n"));
@@ -354,7 +360,11 @@ pub async fn create_load_balancer(sim: &Sim, name: &str) -> String {
         sim,
         "elasticloadbalancing",
         "CreateLoadBalancer",
-        &[("Name", name), ("Subnets.member.1", "subnet-0a1b2c3d4e5f60718"), ("Subnets.member.2", "subnet-0b1b2c3d4e5f60718")],
+        &[
+            ("Name", name),
+            ("Subnets.member.1", "subnet-0a1b2c3d4e5f60718"),
+            ("Subnets.member.2", "subnet-0b1b2c3d4e5f60718"),
+        ],
     )
     .await;
     let xml = reply.xml();
@@ -376,7 +386,9 @@ pub async fn create_subnet_group(sim: &Sim, name: &str) {
         ],
     )
     .await;
-    if reply.status == 501 { return; }
+    if reply.status == 501 {
+        return;
+    }
     assert_eq!(reply.status, 200, "CreateDBSubnetGroup: {}", reply.xml());
 }
 

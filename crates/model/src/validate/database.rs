@@ -18,11 +18,20 @@ pub(super) fn check(environment: &Environment, database: &DatabaseSpec, problems
     if let Some(version) = &database.engine_version {
         let number = |t: &str| !t.is_empty() && t.len() < 4 && t.bytes().all(|b| b.is_ascii_digit());
         if version.split('.').count() > 2 || !version.split('.').all(number) {
-            problems.add(format!("{PATH}.engineVersion"), Reason::FieldValueInvalid, "must be major or major.minor, such as 16 or \"16.4\"");
+            problems.add(
+                format!("{PATH}.engineVersion"),
+                Reason::FieldValueInvalid,
+                "must be major or major.minor, such as 16 or \"16.4\"",
+            );
         }
     }
-    if database.instance_class.as_ref().is_some_and(|class| !class.starts_with("db.") || class.split('.').count() != 3) {
-        problems.add(format!("{PATH}.instanceClass"), Reason::FieldValueInvalid, "must be a DB instance class such as db.t3.medium");
+    if database.instance_class.as_ref().is_some_and(|class| !class.starts_with("db.") || class.split('.').count() != 3)
+    {
+        problems.add(
+            format!("{PATH}.instanceClass"),
+            Reason::FieldValueInvalid,
+            "must be a DB instance class such as db.t3.medium",
+        );
     }
     for (field, name) in [("databaseName", &database.database_name), ("masterUsername", &database.master_username)] {
         let fits = |name: &String| {
@@ -46,7 +55,11 @@ pub(super) fn check(environment: &Environment, database: &DatabaseSpec, problems
     if let Some(kind) = &database.storage_type
         && !["gp2", "gp3", "io1", "io2", "standard"].contains(&kind.as_str())
     {
-        problems.add(format!("{PATH}.storageType"), Reason::FieldValueNotSupported, "must be gp2, gp3, io1, io2 or standard");
+        problems.add(
+            format!("{PATH}.storageType"),
+            Reason::FieldValueNotSupported,
+            "must be gp2, gp3, io1, io2 or standard",
+        );
     }
     if database.kms_key_id.is_some() && database.encrypted != Some(true) {
         problems.add(format!("{PATH}.kmsKeyId"), Reason::FieldValueForbidden, "needs encrypted: true");
@@ -86,7 +99,12 @@ fn windows(database: &DatabaseSpec, problems: &mut Problems) {
     }
 }
 
-fn check_snapshots(environment: &Environment, database: &DatabaseSpec, snapshots: &SnapshotSpec, problems: &mut Problems) {
+fn check_snapshots(
+    environment: &Environment,
+    database: &DatabaseSpec,
+    snapshots: &SnapshotSpec,
+    problems: &mut Problems,
+) {
     let path = format!("{PATH}.snapshots");
     if let Err(message) = CronSchedule::parse(&snapshots.schedule, "UTC") {
         problems.add(format!("{path}.schedule"), Reason::FieldValueInvalid, message);
@@ -107,7 +125,11 @@ fn check_snapshots(environment: &Environment, database: &DatabaseSpec, snapshots
             problems.add(format!("{at}.region"), Reason::FieldValueInvalid, "is the home region");
         }
         if !regions.insert(copy.region.clone()) {
-            problems.add(format!("{at}.region"), Reason::FieldValueDuplicate, format!("{} is named twice", copy.region));
+            problems.add(
+                format!("{at}.region"),
+                Reason::FieldValueDuplicate,
+                format!("{} is named twice", copy.region),
+            );
         }
         match &copy.kms_key_id {
             None if database.encrypted == Some(true) => problems.add(
@@ -115,12 +137,14 @@ fn check_snapshots(environment: &Environment, database: &DatabaseSpec, snapshots
                 Reason::FieldValueRequired,
                 "must be given: the copy of an encrypted snapshot needs a key of the target region",
             ),
-            Some(key) => {
-                if names::arn(key).is_some_and(|arn| arn.region != copy.region.as_str()) {
-                    problems.add(format!("{at}.kmsKeyId"), Reason::FieldValueInvalid, format!("is no key of {}", copy.region));
-                }
+            Some(key) if names::arn(key).is_some_and(|arn| arn.region != copy.region.as_str()) => {
+                problems.add(
+                    format!("{at}.kmsKeyId"),
+                    Reason::FieldValueInvalid,
+                    format!("is no key of {}", copy.region),
+                );
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -59,8 +59,7 @@ pub(super) fn is_ecs_name(text: &str) -> bool {
 }
 
 /// Elastic Load Balancing API Reference, CreateTargetGroup, Name.
-pub(super) const TARGET_GROUP_NAME: &str =
-    "must be 1 to 32 letters, digits and hyphens, with no hyphen at either end";
+pub(super) const TARGET_GROUP_NAME: &str = "must be 1 to 32 letters, digits and hyphens, with no hyphen at either end";
 
 /// Whether ELB takes a target group's name.
 pub(super) fn is_target_group_name(text: &str) -> bool {
@@ -68,8 +67,7 @@ pub(super) fn is_target_group_name(text: &str) -> bool {
 }
 
 /// CloudWatch Logs API Reference, CreateLogGroup, logGroupName.
-pub(super) const LOG_GROUP_NAME: &str =
-    "must be 1 to 512 letters, digits and . - _ / #, and must not start with aws/";
+pub(super) const LOG_GROUP_NAME: &str = "must be 1 to 512 letters, digits and . - _ / #, and must not start with aws/";
 
 /// Whether CloudWatch Logs takes a group's name.
 pub(super) fn is_log_group_name(text: &str) -> bool {

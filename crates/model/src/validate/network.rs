@@ -9,19 +9,26 @@ pub(super) fn check(environment: &Environment, problems: &mut Problems) {
     match &spec.network {
         Some(network) => {
             if !names::is_resource_id(&network.vpc.existing, "vpc") {
-                problems.add("spec.network.vpc.existing", Reason::FieldValueInvalid, "must be a VPC id such as vpc-0a1b2c3d");
+                problems.add(
+                    "spec.network.vpc.existing",
+                    Reason::FieldValueInvalid,
+                    "must be a VPC id such as vpc-0a1b2c3d",
+                );
             }
         }
         None => {
             if spec.services.values().any(|service| service.target_group.is_some()) {
-                problems.add("spec.network", Reason::FieldValueRequired, "must be given: target groups are made in its VPC");
+                problems.add(
+                    "spec.network",
+                    Reason::FieldValueRequired,
+                    "must be given: target groups are made in its VPC",
+                );
             }
         }
     }
     let Some(balancer) = &spec.load_balancer else { return };
-    let fits = names::arn(&balancer.existing).is_some_and(|arn| {
-        arn.service == "elasticloadbalancing" && arn.resource.starts_with("loadbalancer/app/")
-    });
+    let fits = names::arn(&balancer.existing)
+        .is_some_and(|arn| arn.service == "elasticloadbalancing" && arn.resource.starts_with("loadbalancer/app/"));
     if fits {
         elsewhere(environment, &balancer.existing, "spec.loadBalancer.existing", problems);
     } else {

@@ -16,7 +16,11 @@ pub(super) fn secrets(environment: &Environment, problems: &mut Problems) {
         if let Some(rotation) = &secret.rotation {
             range(problems, format!("{path}.rotation.everyDays"), Some(rotation.every_days), 1, 1_000);
             if names::arn(&rotation.lambda_arn).is_none_or(|arn| arn.service != "lambda") {
-                problems.add(format!("{path}.rotation.lambdaArn"), Reason::FieldValueInvalid, "must be the ARN of a Lambda function");
+                problems.add(
+                    format!("{path}.rotation.lambdaArn"),
+                    Reason::FieldValueInvalid,
+                    "must be the ARN of a Lambda function",
+                );
             }
         }
     }
@@ -40,13 +44,21 @@ fn check_alarm(alarm: &AlarmSpec, path: &str, problems: &mut Problems) {
     if let Some(text) = &alarm.extended_statistic {
         let percentile = text.strip_prefix('p').and_then(|n| n.parse::<f64>().ok());
         if percentile.is_none_or(|n| !(0.0..=100.0).contains(&n)) {
-            problems.add(format!("{path}.extendedStatistic"), Reason::FieldValueInvalid, "must be a percentile such as p99.9");
+            problems.add(
+                format!("{path}.extendedStatistic"),
+                Reason::FieldValueInvalid,
+                "must be a percentile such as p99.9",
+            );
         }
     }
     if let Some(period) = alarm.period {
         let seconds = period.as_secs();
         if ![10, 20, 30].contains(&seconds) && (seconds == 0 || seconds % 60 != 0) {
-            problems.add(format!("{path}.period"), Reason::FieldValueInvalid, "must be 10s, 20s, 30s or a multiple of 60s");
+            problems.add(
+                format!("{path}.period"),
+                Reason::FieldValueInvalid,
+                "must be 10s, 20s, 30s or a multiple of 60s",
+            );
         }
     }
     range(problems, format!("{path}.evaluationPeriods"), alarm.evaluation_periods, 1, 10_080);
@@ -54,7 +66,11 @@ fn check_alarm(alarm: &AlarmSpec, path: &str, problems: &mut Problems) {
     if let (Some(points), Some(periods)) = (alarm.datapoints_to_alarm, alarm.evaluation_periods)
         && points > periods
     {
-        problems.add(format!("{path}.datapointsToAlarm"), Reason::FieldValueInvalid, format!("is greater than evaluationPeriods {periods}"));
+        problems.add(
+            format!("{path}.datapointsToAlarm"),
+            Reason::FieldValueInvalid,
+            format!("is greater than evaluationPeriods {periods}"),
+        );
     }
     if alarm.threshold.is_some_and(|threshold| !threshold.is_finite()) {
         problems.add(format!("{path}.threshold"), Reason::FieldValueInvalid, "must be a number");

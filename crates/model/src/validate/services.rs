@@ -3,11 +3,11 @@
 use super::{Unique, names, network, range};
 use crate::env::{AutoscalingSpec, Environment, LogsSpec, ServiceDefaults, ServiceSpec, TargetGroupSpec};
 use crate::problem::{Problems, Reason, join};
+use crate::quantity::Span;
 
 /// CloudWatch Logs API Reference, PutRetentionPolicy, retentionInDays.
-const RETENTIONS: [u32; 23] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, 0,
-];
+const RETENTIONS: [u32; 23] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, 0];
 
 pub(super) fn check(environment: &Environment, problems: &mut Problems) {
     check_cluster(environment, problems);
@@ -175,7 +175,11 @@ fn check_variables(environment: &Environment, service: &ServiceSpec, path: &str,
 fn check_autoscaling(service: &ServiceSpec, autoscaling: &AutoscalingSpec, path: &str, problems: &mut Problems) {
     let at = format!("{path}.autoscaling");
     if autoscaling.min > autoscaling.max {
-        problems.add(format!("{at}.min"), Reason::FieldValueInvalid, format!("is greater than max {}", autoscaling.max));
+        problems.add(
+            format!("{at}.min"),
+            Reason::FieldValueInvalid,
+            format!("is greater than max {}", autoscaling.max),
+        );
     } else {
         range(problems, format!("{path}.desiredCount"), service.desired_count, autoscaling.min, autoscaling.max);
     }
@@ -187,15 +191,19 @@ fn check_target_group(group: &TargetGroupSpec, path: &str, problems: &mut Proble
     if !names::is_target_group_name(&group.name) {
         problems.add(format!("{path}.name"), Reason::FieldValueInvalid, names::TARGET_GROUP_NAME);
     }
-    range(problems, format!("{path}.deregistrationDelay"), group.deregistration_delay.map(|d| d.as_secs()), 0, 3_600);
+    range(problems, format!("{path}.deregistrationDelay"), group.deregistration_delay.map(Span::as_secs), 0, 3_600);
     let Some(check) = &group.health_check else { return };
     let at = format!("{path}.healthCheck");
     if check.path.as_ref().is_some_and(|p| !p.starts_with('/') || p.len() > 1_024) {
-        problems.add(format!("{at}.path"), Reason::FieldValueInvalid, "must start with / and have at most 1024 characters");
+        problems.add(
+            format!("{at}.path"),
+            Reason::FieldValueInvalid,
+            "must start with / and have at most 1024 characters",
+        );
     }
     // Elastic Load Balancing API Reference, CreateTargetGroup.
-    range(problems, format!("{at}.interval"), check.interval.map(|i| i.as_secs()), 5, 300);
-    range(problems, format!("{at}.timeout"), check.timeout.map(|t| t.as_secs()), 2, 120);
+    range(problems, format!("{at}.interval"), check.interval.map(Span::as_secs), 5, 300);
+    range(problems, format!("{at}.timeout"), check.timeout.map(Span::as_secs), 2, 120);
     range(problems, format!("{at}.healthyThreshold"), check.healthy_threshold, 2, 10);
     range(problems, format!("{at}.unhealthyThreshold"), check.unhealthy_threshold, 2, 10);
     if let (Some(interval), Some(timeout)) = (check.interval, check.timeout)
@@ -277,7 +285,11 @@ fn fargate_size(problems: &mut Problems, path: &str, cpu: u32, memory: u32) {
     let (least, most, step) = match cpu {
         256 => {
             if ![512, gib, 2 * gib].contains(&memory) {
-                problems.add(format!("{path}.memoryMib"), Reason::FieldValueNotSupported, "256 CPU units take 512, 1024 or 2048");
+                problems.add(
+                    format!("{path}.memoryMib"),
+                    Reason::FieldValueNotSupported,
+                    "256 CPU units take 512, 1024 or 2048",
+                );
             }
             return;
         }
@@ -296,7 +308,7 @@ fn fargate_size(problems: &mut Problems, path: &str, cpu: u32, memory: u32) {
             return;
         }
     };
-    if !(least..=most).contains(&memory) || (memory - least) % step != 0 {
+    if !(least..=most).contains(&memory) || !(memory - least).is_multiple_of(step) {
         problems.add(
             format!("{path}.memoryMib"),
             Reason::FieldValueNotSupported,

@@ -44,7 +44,10 @@ fn set(document: &mut Value, path: &str, value: Value) {
     let (parent, last) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     let parent = if parent.is_empty() { String::new() } else { format!("/{parent}") };
     let target = document.pointer_mut(&parent).unwrap_or_else(|| panic!("{parent} is not there"));
-    target[last.replace("~1", "/")] = value;
+    match (last.parse::<usize>(), target) {
+        (Ok(index), Value::Array(items)) => items[index] = value,
+        (_, target) => target[last.replace("~1", "/")] = value,
+    }
 }
 
 fn problems(document: Value) -> Vec<String> {
@@ -68,8 +71,16 @@ fn each_rule_names_its_field() {
         ("/spec/tags", json!({ "aws:x": "1" }), "spec.tags[\"aws:x\"]"),
         ("/spec/policy", json!({ "disruptive": "Window" }), "spec.policy.windows"),
         ("/spec/policy", json!({ "windows": [{ "cron": "bad", "duration": "1h" }] }), "spec.policy.windows[0].cron"),
-        ("/spec/policy", json!({ "windows": [{ "cron": "0 4 * * *", "duration": "10s" }] }), "spec.policy.windows[0].duration"),
-        ("/spec/policy", json!({ "windows": [{ "cron": "0 4 * * *", "duration": "1h", "timezone": "X/Y" }] }), "spec.policy.windows[0].timezone"),
+        (
+            "/spec/policy",
+            json!({ "windows": [{ "cron": "0 4 * * *", "duration": "10s" }] }),
+            "spec.policy.windows[0].duration",
+        ),
+        (
+            "/spec/policy",
+            json!({ "windows": [{ "cron": "0 4 * * *", "duration": "1h", "timezone": "X/Y" }] }),
+            "spec.policy.windows[0].timezone",
+        ),
         ("/spec/aws/accountId", json!("1234"), "spec.aws.accountId"),
         ("/spec/network/vpc/existing", json!("main"), "spec.network.vpc.existing"),
         ("/spec/cluster/name", json!("no spaces"), "spec.cluster.name"),
@@ -77,15 +88,39 @@ fn each_rule_names_its_field() {
         ("/spec/services/event-service/subnets", json!(["a"]), "spec.services.event-service.subnets[0]"),
         ("/spec/services/event-service/cpu", json!(300), "spec.services.event-service.cpu"),
         ("/spec/services/event-service/memoryMib", json!(512), "spec.services.event-service.memoryMib"),
-        ("/spec/services/event-service/logs", json!({ "retentionDays": 31 }), "spec.services.event-service.logs.retentionDays"),
+        (
+            "/spec/services/event-service/logs",
+            json!({ "retentionDays": 31 }),
+            "spec.services.event-service.logs.retentionDays",
+        ),
         ("/spec/services/api-gateway/desiredCount", json!(14), "spec.services.api-gateway.desiredCount"),
         ("/spec/services/api-gateway/autoscaling/min", json!(20), "spec.services.api-gateway.autoscaling.min"),
-        ("/spec/services/api-gateway/secrets/DATABASE_URL", json!("nothing"), "spec.services.api-gateway.secrets.DATABASE_URL"),
-        ("/spec/services/api-gateway/targetGroup/name", json!("a-name-that-is-longer-than-32-chars"), "spec.services.api-gateway.targetGroup.name"),
-        ("/spec/services/api-gateway/targetGroup/healthCheck", json!({ "path": "health" }), "spec.services.api-gateway.targetGroup.healthCheck.path"),
-        ("/spec/services/api-gateway/targetGroup/healthCheck", json!({ "timeout": 5 }), "spec.services.api-gateway.targetGroup.healthCheck.timeout"),
+        (
+            "/spec/services/api-gateway/secrets/DATABASE_URL",
+            json!("nothing"),
+            "spec.services.api-gateway.secrets.DATABASE_URL",
+        ),
+        (
+            "/spec/services/api-gateway/targetGroup/name",
+            json!("a-name-that-is-longer-than-32-chars"),
+            "spec.services.api-gateway.targetGroup.name",
+        ),
+        (
+            "/spec/services/api-gateway/targetGroup/healthCheck",
+            json!({ "path": "health" }),
+            "spec.services.api-gateway.targetGroup.healthCheck.path",
+        ),
+        (
+            "/spec/services/api-gateway/targetGroup/healthCheck",
+            json!({ "timeout": 5 }),
+            "spec.services.api-gateway.targetGroup.healthCheck.timeout",
+        ),
         ("/spec/loadBalancer/existing", json!("eventchain-alb"), "spec.loadBalancer.existing"),
-        ("/spec/loadBalancer/listeners/0/forwardTo", json!("event-service"), "spec.loadBalancer.listeners[0].forwardTo"),
+        (
+            "/spec/loadBalancer/listeners/0/forwardTo",
+            json!("event-service"),
+            "spec.loadBalancer.listeners[0].forwardTo",
+        ),
         ("/spec/loadBalancer/listeners/0/redirectTo", json!(443), "spec.loadBalancer.listeners[0].forwardTo"),
         ("/spec/pipeline", json!({ "deploy": { "service": "event-service" } }), "spec.services.event-service.image"),
         ("/spec/pipeline", json!({ "deploy": { "service": "nobody" } }), "spec.pipeline.deploy.service"),
@@ -96,11 +131,23 @@ fn each_rule_names_its_field() {
         ("/spec/database/backups/window", json!("03:00-04:30"), "spec.database.maintenanceWindow"),
         ("/spec/database/backups/window", json!("3-4"), "spec.database.backups.window"),
         ("/spec/database/snapshots/schedule", json!("daily"), "spec.database.snapshots.schedule"),
-        ("/spec/database/snapshots/copyTo/0", json!({ "region": "us-west-2", "keep": 7 }), "spec.database.snapshots.copyTo[0].kmsKeyId"),
+        (
+            "/spec/database/snapshots/copyTo/0",
+            json!({ "region": "us-west-2", "keep": 7 }),
+            "spec.database.snapshots.copyTo[0].kmsKeyId",
+        ),
         ("/spec/database/snapshots/copyTo/0/region", json!("us-east-1"), "spec.database.snapshots.copyTo[0].region"),
-        ("/spec/secrets/eventchain~1database-url/value", json!("postgres://u:p@h/d"), "spec.secrets[\"eventchain/database-url\"].value"),
+        (
+            "/spec/secrets/eventchain~1database-url/value",
+            json!("postgres://u:p@h/d"),
+            "spec.secrets[\"eventchain/database-url\"].value",
+        ),
         ("/spec/alarms/EventChain-High-CPU/period", json!("45s"), "spec.alarms.EventChain-High-CPU.period"),
-        ("/spec/alarms/EventChain-High-CPU/datapointsToAlarm", json!(3), "spec.alarms.EventChain-High-CPU.datapointsToAlarm"),
+        (
+            "/spec/alarms/EventChain-High-CPU/datapointsToAlarm",
+            json!(3),
+            "spec.alarms.EventChain-High-CPU.datapointsToAlarm",
+        ),
         ("/spec/cache", json!({}), "spec.cache"),
     ];
     for (pointer, value, path) in cases {
