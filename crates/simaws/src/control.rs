@@ -74,7 +74,7 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
             sim.reset_calls();
             Ok(json!({}))
         }
-        "calls" => Ok(calls(sim, request.uri().query().unwrap_or(""))),
+        "calls" => Ok(sim.with_calls(|calls| show(calls, &parameters(request)))),
         "clock" if post => {
             let change: ClockChange = read(request)?;
             if let Some(to) = change.set {
@@ -108,17 +108,25 @@ fn answer(sim: &Sim, request: &Request<Bytes>) -> Result<Value, (u16, String)> {
                     Err((404, format!("no fault {id}")))
                 }
             }
+            _ if post => {
+                let wanted = parameters(request);
+                let body = if request.body().is_empty() { Value::Null } else { read(request)? };
+                let (account, region) = (wanted.get("account").copied(), wanted.get("region").copied());
+                match sim.service_control(other, account, region, &body) {
+                    Some(answer) => answer.map_err(|message| (400, message)),
+                    None => Err((404, format!("no POST /_sim/{other}"))),
+                }
+            }
             _ => Err((404, format!("no {} /_sim/{other}", request.method()))),
         },
     }
 }
 
-/// `?log=N` adds the last N calls, `?mutating=true` only those that change something.
-fn calls(sim: &Sim, query: &str) -> Value {
-    let wanted: BTreeMap<&str, &str> = query.split('&').filter_map(|p| p.split_once('=')).collect();
-    sim.with_calls(|calls| show(calls, &wanted))
+fn parameters(request: &Request<Bytes>) -> BTreeMap<&str, &str> {
+    request.uri().query().unwrap_or("").split('&').filter_map(|p| p.split_once('=')).collect()
 }
 
+/// `?log=N` adds the last N calls, `?mutating=true` only those that change something.
 fn show(calls: &Calls, wanted: &BTreeMap<&str, &str>) -> Value {
     let counts: Vec<Value> = calls
         .counts()

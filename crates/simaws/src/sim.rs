@@ -253,6 +253,20 @@ impl Sim {
         f(&mut ctx)
     }
 
+    /// The control plane of one service: `<name>/<path>`. None where there is no such service or path.
+    pub(crate) fn service_control(
+        &self,
+        path: &str,
+        account: Option<&str>,
+        region: Option<&str>,
+        body: &serde_json::Value,
+    ) -> Option<Result<serde_json::Value, String>> {
+        let (name, path) = path.split_once('/')?;
+        let index = self.0.identities.iter().position(|i| i.name == name)?;
+        let place = (account.unwrap_or(&self.0.account), region.unwrap_or("us-east-1"));
+        self.with(place.0, place.1, |ctx| self.0.services[index].control(ctx, path, body))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Running> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -79,3 +79,44 @@ async fn the_cli_assumes_a_role_in_another_account() {
     assert!(who.xml().contains("<Account>210987654321</Account>"), "{}", who.xml());
     assert!(who.xml().contains("assumed-role/eventchain/me"));
 }
+
+#[tokio::test]
+async fn the_cli_lists_secrets_and_their_tags_through_all_pages() {
+    let sim = Sim::default();
+    let Some(cli) = Cli::start(&sim).await else { return };
+    for name in ["eventchain/a", "eventchain/b", "other"] {
+        let tags = ["Key=Team,Value=x"];
+        cli.ok(&["secretsmanager", "create-secret", "--name", name, "--secret-string", "v", "--tags", tags[0]]).await;
+    }
+    let filter = ["--filters", "Key=name,Values=eventchain/"];
+    let list = cli.ok(&[&["secretsmanager", "list-secrets"][..], &filter].concat()).await;
+    assert_eq!(list["SecretList"].as_array().map(Vec::len), Some(2));
+    let words = ["resourcegroupstaggingapi", "get-resources", "--tag-filters", "Key=Team,Values=x", "--page-size", "2"];
+    let found = cli.ok(&words).await;
+    assert_eq!(found["ResourceTagMappingList"].as_array().map(Vec::len), Some(3));
+    assert_eq!(sim.calls().count("tagging", "GetResources"), 2);
+}
+
+#[tokio::test]
+async fn the_binary_says_where_it_listens_answers_and_stops_when_asked() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_simaws"))
+        .args(["--listen", "127.0.0.1:0", "--still", "2026-01-01T00:00:00Z"])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines.next_line().await.expect("readable").expect("a line");
+    let address = line.strip_prefix("simaws listens on http://").expect("an address").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&address).await.expect("it listens");
+    let request = format!("GET /_sim/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("readable");
+    assert!(answer.ends_with(r#"{"now":"2026-01-01T00:00:00Z"}"#), "{answer}");
+    let pid = child.id().expect("it runs").to_string();
+    let told = tokio::process::Command::new("kill").arg(pid).status().await.expect("kill runs");
+    assert!(told.success());
+    assert!(child.wait().await.expect("it ends").success());
+}

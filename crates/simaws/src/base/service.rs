@@ -90,6 +90,17 @@ pub trait Service: Send + Sync + 'static {
     /// services of one (account, region) are settled in order of time.
     fn settle(&self, _ctx: &mut Ctx<'_>) {}
 
+    /// Answers `POST /_sim/<name>/<path>?account=…&region=…`: the hand inside this service, for scripts and drift that
+    /// no AWS call can make. None: no such path; an error is what was wrong with the body.
+    fn control(
+        &self,
+        _ctx: &mut Ctx<'_>,
+        _path: &str,
+        _body: &serde_json::Value,
+    ) -> Option<Result<serde_json::Value, String>> {
+        None
+    }
+
     /// The error for a refused input.
     fn invalid(&self, why: Refusal, message: String) -> AwsError {
         if why == Refusal::Malformed {
