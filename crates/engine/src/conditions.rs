@@ -1,1 +1,0 @@
-//! Conditions of an environment and its resources from what a pass learned. Pure.
