@@ -1,3 +1,5 @@
+//! All SQL of the operator, and the migration runner. No business rule, no HTTP.
+#![doc = ""]
 #![doc = include_str!("../README.md")]
 
 mod approvals;
