@@ -1,6 +1,7 @@
 //! The one integration-test binary: the simulator as clients see it.
 mod alarms;
 mod cli;
+mod ecs;
 mod elbv2;
 mod faults;
 mod logs;
