@@ -1,0 +1,57 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A reconciliation operator for EventChain environments on AWS.
+#[derive(Debug, Parser)]
+#[command(name = "operator", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: serve the API, look at AWS, repair drift. The database's schema must be current (`migrate`).
+    Serve {
+        /// Configuration file, YAML or JSON; docs/configuration.md lists the keys.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Bring the database's schema up to date, and end.
+    Migrate,
+    /// Ask a running daemon whether it is alive; exit 0 if it is. For container health checks.
+    Healthcheck {
+        /// Configuration file of the daemon.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Read AWS and print what the daemon would do for a document. Needs no database and changes nothing.
+    Plan {
+        /// The Environment, YAML or JSON; `-` reads standard input.
+        #[arg(short = 'f', long = "file")]
+        file: PathBuf,
+        /// Configuration file.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Run the daemon on a simulated AWS with an example environment, and drift to watch it repair.
+    Dev {
+        /// Play the story and end: 0 if everything converged.
+        #[arg(long)]
+        demo: bool,
+        /// Port of the API on loopback; any free one if this is taken.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Port of the simulated AWS on loopback; any free one if this is taken.
+        #[arg(long, default_value_t = 4566)]
+        aws_port: u16,
+        /// Filter of the daemon's log, as in RUST_LOG.
+        #[arg(long, default_value = "warn")]
+        log: String,
+    },
+}
