@@ -9,7 +9,16 @@ pub mod changes;
 pub mod provider;
 pub mod registry;
 
+pub mod alarm;
+pub mod ecs_cluster;
+pub mod ecs_service;
+pub mod ecs_task_definition;
+pub mod listener;
 pub mod log_group;
+pub mod scalable_target;
+pub mod scaling_policy;
+pub mod secret;
+pub mod target_group;
 
 #[cfg(test)]
 mod testing;

@@ -35,4 +35,13 @@ macro_rules! kinds {
 
 kinds! {
     log_group::LogGroup,
+    ecs_cluster::EcsCluster,
+    ecs_task_definition::EcsTaskDefinition,
+    ecs_service::EcsService,
+    scalable_target::ScalableTarget,
+    scaling_policy::ScalingPolicy,
+    target_group::TargetGroup,
+    listener::Listener,
+    alarm::Alarm,
+    secret::Secret,
 }

@@ -1,0 +1,1 @@
+//! The suite every kind passes, and what is this kind's own.
