@@ -6,6 +6,7 @@ mod elbv2;
 mod faults;
 mod logs;
 mod protocols;
+mod rds;
 mod scale;
 mod secrets;
 mod strangers;

@@ -29,7 +29,7 @@ fn phase_ends(ctx: &mut Ctx<'_>, id: &str) {
     let state = ctx.state::<State>();
     let Some(instance) = state.instances.get_mut(id) else { return };
     let Some(phase) = instance.phases.pop_front() else { return };
-    let mut rest = "available";
+    let (mut rest, mut off) = ("available", false);
     match phase.then {
         Then::Nothing => {}
         Then::Created => {
@@ -43,6 +43,7 @@ fn phase_ends(ctx: &mut Ctx<'_>, id: &str) {
                 instance.storage_changed = Some(now);
             }
             instance.apply(&values);
+            off = values.int("BackupRetentionPeriod") == Some(0);
         }
         Then::SecretActive => {
             if let Some(secret) = &mut instance.secret {
@@ -61,6 +62,10 @@ fn phase_ends(ctx: &mut Ctx<'_>, id: &str) {
             state.agenda.set(Due::Phase(id.to_owned()), now + next.lasts);
         }
         None => instance.status = rest.to_owned(),
+    }
+    // Switching automated backups off deletes them at once (User Guide, "Disabling automated backups").
+    if off && let Some(instance) = ctx.state::<State>().instances.get(id).cloned() {
+        drop_automated(ctx, &instance, |_| true);
     }
     schedule(ctx, id);
 }

@@ -232,3 +232,13 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let (page, marker) = pager.take(shown);
     Ok(doc! { "DBSnapshots" => page, "Marker" => marker })
 }
+
+/// API Reference, DescribeDBSnapshotAttributes: nobody else may restore it.
+pub(super) fn describe_attributes(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
+    let id = identifier(input.need("DBSnapshotIdentifier"));
+    if !ctx.state::<State>().snapshots.contains_key(&id) {
+        return Err(errors::snapshot_not_found(&id));
+    }
+    let restore = doc! { "AttributeName" => "restore", "AttributeValues" => Vec::<Doc>::new() };
+    Ok(doc! { "DBSnapshotAttributesResult" => doc! { "DBSnapshotIdentifier" => id, "DBSnapshotAttributes" => vec![restore] } })
+}
