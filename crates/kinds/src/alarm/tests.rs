@@ -1,0 +1,162 @@
+//! The suite every kind passes, and what is this kind's own.
+
+use engine::{Kind, PlanContext};
+use model::{ResourcePlan, Risk, Tags, WaitKind};
+
+use super::{Action, Alarm, Config, Desired, Form, Observed};
+use crate::testing::context;
+
+testkit::kind_suite!(
+    Alarm,
+    json!({ "spec": { "alarms": { "EventChain-High-CPU": { "threshold": 90.5, "datapointsToAlarm": 1 } } } }),
+    json!({ "spec": { "alarms": { "EventChain-High-CPU": { "statistic": null, "extendedStatistic": "p99.9" } } } }),
+    json!({ "spec": { "alarms": { "EventChain-High-CPU": { "dimensions": { "ClusterName": "x" }, "notify": [], "treatMissingData": "breaching" } } } }),
+    json!({ "spec": { "alarms": { "EventChain-Errors": {
+        "namespace": "AWS/ApplicationELB", "metric": "HTTPCode_Target_5XX_Count", "statistic": "Sum", "period": "60s",
+        "evaluationPeriods": 1, "comparison": "GreaterThanThreshold", "threshold": 10 } } } }),
+);
+
+const OPS: &str = "arn:aws:sns:us-east-1:123456789012:ops";
+const DEV: &str = "arn:aws:sns:us-east-1:123456789012:dev";
+
+fn nothing() -> Desired {
+    Desired {
+        description: None,
+        namespace: None,
+        metric: None,
+        dimensions: None,
+        statistic: None,
+        extended_statistic: None,
+        period_s: None,
+        evaluation_periods: None,
+        datapoints_to_alarm: None,
+        comparison: None,
+        threshold: None,
+        treat_missing_data: None,
+        notify: None,
+        notify_ok: None,
+        tags: Tags::default(),
+    }
+}
+
+fn live() -> Config {
+    Config {
+        description: Some("set by hand".to_owned()),
+        alarm_actions: vec![OPS.to_owned(), DEV.to_owned()],
+        insufficient_data_actions: vec![DEV.to_owned()],
+        namespace: Some("AWS/ECS".to_owned()),
+        metric: Some("CPUUtilization".to_owned()),
+        dimensions: [("ServiceName".to_owned(), "api".to_owned())].into_iter().collect(),
+        statistic: Some("Average".to_owned()),
+        period_s: Some(300),
+        unit: Some("Percent".to_owned()),
+        evaluation_periods: Some(2),
+        threshold: Some(80.0),
+        comparison: Some("GreaterThanThreshold".to_owned()),
+        ..Config::default()
+    }
+}
+
+fn observed(config: Config) -> Observed {
+    Observed { arn: "arn:alarm".to_owned(), state: "ALARM".to_owned(), form: Form::Metric, config, tags: None }
+}
+
+fn plan(desired: &Desired, config: Config) -> ResourcePlan {
+    Alarm::plan_present(&context(), desired, &observed(config))
+}
+
+fn replaced(plan: &ResourcePlan) -> Config {
+    let [step] = &plan.steps[..] else { panic!("{plan}") };
+    match serde_json::from_value(step.body.clone()).unwrap() {
+        Action::Replace { config } => config,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_put_carries_the_live_alarm_overlaid_with_what_is_declared() {
+    let plan = plan(&Desired { threshold: Some(90.0), ..nothing() }, live());
+    assert_eq!(replaced(&plan), Config { threshold: Some(90.0), ..live() });
+    assert_eq!((plan.risk(), plan.steps[0].changes.len()), (Some(Risk::Safe), 1));
+}
+
+#[test]
+fn defaults_written_out_equal_defaults_left_out() {
+    let desired = Desired {
+        treat_missing_data: Some("missing".to_owned()),
+        datapoints_to_alarm: Some(2),
+        evaluation_periods: Some(2),
+        ..nothing()
+    };
+    assert_eq!(plan(&desired, live()), ResourcePlan::in_sync());
+    let described = Config { description: None, ..live() };
+    assert_eq!(plan(&Desired { description: Some(String::new()), ..nothing() }, described), ResourcePlan::in_sync());
+}
+
+#[test]
+fn the_order_of_actions_is_no_difference() {
+    let desired = Desired { notify: Some(vec![DEV.to_owned(), OPS.to_owned()]), ..nothing() };
+    assert_eq!(plan(&desired, live()), ResourcePlan::in_sync());
+    let fewer = Desired { notify: Some(vec![OPS.to_owned()]), ..nothing() };
+    assert_eq!(replaced(&plan(&fewer, live())).alarm_actions, [OPS]);
+    let none = Desired { notify: Some(Vec::new()), ..nothing() };
+    assert!(replaced(&plan(&none, live())).alarm_actions.is_empty(), "an empty list enforces empty");
+}
+
+#[test]
+fn a_statistic_and_a_percentile_replace_each_other() {
+    let percentile = Desired { extended_statistic: Some("p99".to_owned()), ..nothing() };
+    let body = replaced(&plan(&percentile, live()));
+    assert_eq!((body.statistic, body.extended_statistic.as_deref()), (None, Some("p99")));
+    let on_percentile = Config {
+        statistic: None,
+        extended_statistic: Some("p99".to_owned()),
+        low_sample_percentile: Some("ignore".to_owned()),
+        ..live()
+    };
+    let average = Desired { statistic: Some("Average".to_owned()), ..nothing() };
+    let body = replaced(&plan(&average, on_percentile));
+    assert_eq!((body.statistic.as_deref(), body.extended_statistic, body.low_sample_percentile), (Some("Average"), None, None));
+}
+
+#[test]
+fn fewer_periods_than_live_datapoints_want_all_of_them() {
+    let config = Config { evaluation_periods: Some(5), datapoints_to_alarm: Some(4), ..live() };
+    let body = replaced(&plan(&Desired { evaluation_periods: Some(3), ..nothing() }, config));
+    assert_eq!((body.evaluation_periods, body.datapoints_to_alarm), (Some(3), None));
+}
+
+#[test]
+fn actions_switched_off_are_tampering_where_someone_is_to_be_notified() {
+    let off = Config { actions_enabled: false, ..live() };
+    let notify = Desired { notify: Some(vec![OPS.to_owned(), DEV.to_owned()]), ..nothing() };
+    let back = plan(&notify, off.clone());
+    assert_eq!(back.steps[0].operation, "EnableAlarmActions");
+    assert_eq!(&*back.notes[0].reason, "Tampering");
+    assert_eq!(plan(&nothing(), off.clone()), ResourcePlan::in_sync(), "nobody declared whom to notify");
+    let adopting = PlanContext { adopted_now: true, ..context() };
+    let adopted = Alarm::plan_present(&adopting, &notify, &observed(off.clone()));
+    assert!(adopted.notes.is_empty(), "what was so before us is no tampering");
+    let both = plan(&Desired { threshold: Some(1.0), ..notify }, off);
+    assert!(replaced(&both).actions_enabled);
+    assert_eq!(&*both.notes[0].reason, "Tampering");
+}
+
+#[test]
+fn an_alarm_that_is_not_on_one_metric_is_reported_and_not_touched() {
+    let desired = Desired { threshold: Some(1.0), ..nothing() };
+    for form in [Form::Expression, Form::Composite] {
+        let plan = Alarm::plan_present(&context(), &desired, &Observed { form, ..observed(live()) });
+        assert!(plan.steps.is_empty(), "{plan}");
+        assert_eq!((plan.waits[0].kind, &*plan.waits[0].reason), (WaitKind::Stalled, "AlarmNotOnOneMetric"));
+        assert_eq!(plan.notes[0].changes.len(), 1);
+    }
+}
+
+#[test]
+fn an_alarm_is_not_made_before_the_document_says_enough() {
+    let plan = Alarm::plan_absent(&context(), &Desired { metric: Some("CPUUtilization".to_owned()), ..nothing() });
+    assert!(plan.steps.is_empty());
+    assert_eq!(&*plan.waits[0].reason, "SpecIncomplete");
+    assert!(plan.waits[0].message.contains("namespace") && !plan.waits[0].message.contains("metric,"), "{plan}");
+}

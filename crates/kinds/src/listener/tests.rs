@@ -1,0 +1,167 @@
+//! The suite every kind passes, and what is this kind's own.
+
+use std::collections::BTreeMap;
+
+use engine::Kind;
+use engine::kind::{Output, Outputs, Owner, Reference};
+use model::{Observation, ResourceKey, ResourcePlan, Risk, Tags, WaitKind};
+
+use super::plan::Settings;
+use super::{Action, DefaultAction, Desired, Listener, Observed, Redirect, Target};
+use crate::testing::{context, context_with, key};
+
+testkit::kind_suite!(
+    Listener,
+    json!({ "spec": { "loadBalancer": { "listeners": [
+        { "port": 80, "redirectTo": 8443 },
+        { "port": 443, "forwardTo": "api-gateway",
+          "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-000000000002" },
+    ] } } }),
+    json!({ "spec": { "loadBalancer": { "listeners": [
+        { "port": 80, "forwardTo": "api-gateway" },
+        { "port": 443, "forwardTo": "api-gateway", "sslPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06",
+          "certificate": "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-000000000001" },
+        { "port": 8080, "forwardTo": "api-gateway" },
+    ] } } }),
+);
+
+const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/api/1";
+
+/// A target group that is there, or will be made.
+struct Group {
+    there: bool,
+    changes: bool,
+}
+
+impl Outputs for Group {
+    fn output(&self, _key: &ResourceKey, _name: &str) -> Observation<Output> {
+        if self.there { Observation::Present(GROUP.into()) } else { Observation::Absent }
+    }
+    fn will_change(&self, _key: &ResourceKey) -> bool {
+        self.changes
+    }
+    fn owner(&self, _key: &ResourceKey) -> Owner {
+        Owner::Ours
+    }
+}
+
+static THERE: Group = Group { there: true, changes: false };
+static MODIFIED: Group = Group { there: true, changes: true };
+static TO_BE_MADE: Group = Group { there: false, changes: true };
+static MISSING: Group = Group { there: false, changes: false };
+
+fn desired(target: Target) -> Desired {
+    Desired {
+        load_balancer: "arn:lb".to_owned(),
+        port: 443,
+        target: Some(target),
+        certificate: None,
+        ssl_policy: None,
+        tags: Tags::default(),
+    }
+}
+
+fn forward() -> Target {
+    Target::ForwardTo(Reference::Of { key: key("TargetGroup", "api"), output: "arn".into() })
+}
+
+fn observed(action: DefaultAction) -> Observed {
+    Observed {
+        arn: "arn:listener".to_owned(),
+        protocol: Some("HTTP".to_owned()),
+        certificate: None,
+        ssl_policy: None,
+        action,
+        tags: None,
+    }
+}
+
+fn to_groups(groups: &[(&str, i32)]) -> DefaultAction {
+    DefaultAction::Forward(groups.iter().map(|(arn, weight)| ((*arn).to_owned(), *weight)).collect::<BTreeMap<_, _>>())
+}
+
+fn plan(outputs: &'static Group, desired: &Desired, observed: &Observed) -> ResourcePlan {
+    Listener::plan_present(&context_with(outputs), desired, observed)
+}
+
+fn settings(plan: &ResourcePlan) -> Settings {
+    let [step] = &plan.steps[..] else { panic!("{plan}") };
+    match serde_json::from_value(step.body.clone()).unwrap() {
+        Action::ModifyListener { settings, .. } | Action::CreateListener { settings, .. } => settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn forwarding_to_the_one_group_is_in_sync_whatever_its_weight() {
+    for weight in [0, 1, 100] {
+        let live = observed(to_groups(&[(GROUP, weight)]));
+        assert_eq!(plan(&THERE, &desired(forward()), &live), ResourcePlan::in_sync());
+        assert_eq!(plan(&MODIFIED, &desired(forward()), &live), ResourcePlan::in_sync(), "its ARN does not change");
+    }
+}
+
+#[test]
+fn another_default_action_is_replaced_as_something_disruptive() {
+    let split = observed(to_groups(&[(GROUP, 50), ("arn:other", 50)]));
+    for live in [split, observed(DefaultAction::Other("fixed-response".to_owned()))] {
+        let plan = plan(&THERE, &desired(forward()), &live);
+        assert_eq!(plan.risk(), Some(Risk::Disruptive));
+        assert_eq!(settings(&plan), Settings { default_action: Some(to_groups(&[(GROUP, 1)])), ..Settings::default() });
+    }
+}
+
+#[test]
+fn a_redirect_keeps_what_is_not_declared_of_it() {
+    let live = Redirect {
+        protocol: Some("HTTPS".to_owned()),
+        port: Some("443".to_owned()),
+        host: Some("www.example.com".to_owned()),
+        status: Some("HTTP_301".to_owned()),
+        ..Redirect::default()
+    };
+    let in_place = observed(DefaultAction::Redirect(live.clone()));
+    assert_eq!(plan(&THERE, &desired(Target::RedirectTo(443)), &in_place), ResourcePlan::in_sync());
+    let moved = plan(&THERE, &desired(Target::RedirectTo(8443)), &in_place);
+    let wanted = Redirect { port: Some("8443".to_owned()), ..live };
+    assert_eq!(settings(&moved).default_action, Some(DefaultAction::Redirect(wanted)));
+}
+
+#[test]
+fn a_certificate_makes_it_https_and_without_one_the_protocol_is_left_alone() {
+    let live = observed(to_groups(&[(GROUP, 1)]));
+    let secure = Desired { certificate: Some("arn:cert".to_owned()), ..desired(forward()) };
+    let changed = settings(&plan(&THERE, &secure, &live));
+    let expected = Settings {
+        protocol: Some("HTTPS".to_owned()),
+        certificate: Some("arn:cert".to_owned()),
+        ..Settings::default()
+    };
+    assert_eq!(changed, expected);
+    let https = Observed { protocol: Some("HTTPS".to_owned()), certificate: Some("arn:cert".to_owned()), ..live };
+    assert_eq!(plan(&THERE, &desired(forward()), &https), ResourcePlan::in_sync());
+    let policy = Desired { ssl_policy: Some("new".to_owned()), ..secure };
+    assert_eq!(settings(&plan(&THERE, &policy, &https)), Settings { ssl_policy: Some("new".to_owned()), ..Settings::default() });
+}
+
+#[test]
+fn several_default_actions_are_reported_and_not_touched() {
+    let kinds = vec!["authenticate-oidc".to_owned(), "forward".to_owned()];
+    let plan = plan(&THERE, &desired(forward()), &observed(DefaultAction::Several(kinds)));
+    assert!(plan.steps.is_empty(), "{plan}");
+    assert_eq!((plan.waits[0].kind, &*plan.waits[0].reason), (WaitKind::Stalled, "SeveralDefaultActions"));
+}
+
+#[test]
+fn a_listener_follows_its_target_group() {
+    let later = Listener::plan_absent(&context_with(&TO_BE_MADE), &desired(forward()));
+    assert_eq!(later.steps[0].awaits, Some(key("TargetGroup", "api")));
+    let waiting = Listener::plan_absent(&context_with(&MISSING), &desired(forward()));
+    assert!(waiting.steps.is_empty());
+    assert_eq!(&*waiting.waits[0].reason, "DependencyNotReady");
+    let now = Listener::plan_absent(&context_with(&THERE), &desired(forward()));
+    assert_eq!((now.risk(), now.steps[0].awaits.clone()), (Some(Risk::Safe), None));
+    assert_eq!(settings(&now).protocol.as_deref(), Some("HTTP"));
+    let unplanned = Listener::plan_absent(&context(), &Desired { target: None, ..desired(forward()) });
+    assert_eq!(&*unplanned.waits[0].reason, "SpecIncomplete");
+}

@@ -1,0 +1,34 @@
+//! `Secret`: that a secret of Secrets Manager exists, how it is described, rotated and tagged. Never its value.
+//!
+//! - API: AWS Secrets Manager API Reference: CreateSecret, DescribeSecret, ListSecrets, UpdateSecret, RotateSecret,
+//!   DeleteSecret.
+//! - Identity: the secret's name, unique in the region.
+//! - Immutable: the name; the KMS key is used at creation and not looked at afterwards.
+//! - Limits: ListSecrets gives 100 a page with tags, and may lag by minutes; DescribeSecret does not.
+//! - A secret is made without a value. While it has none it is reported: no task that needs it can start.
+//! - Deleting leaves a recovery window of 30 days, in which the name is taken.
+
+mod desired;
+#[cfg(feature = "aws")]
+mod errors;
+mod observed;
+mod plan;
+#[cfg(feature = "aws")]
+pub mod provider;
+#[cfg(all(test, feature = "aws"))]
+mod tests;
+
+pub use desired::{Desired, Rotation};
+pub use observed::{Observed, Rotated};
+pub use plan::{Action, Secret};
+
+/// What the provider calls, as IAM names it. Neither GetSecretValue nor PutSecretValue, on purpose.
+pub const IAM_ACTIONS: &[&str] = &[
+    "secretsmanager:ListSecrets",
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:CreateSecret",
+    "secretsmanager:UpdateSecret",
+    "secretsmanager:RotateSecret",
+    "secretsmanager:TagResource",
+    "secretsmanager:DeleteSecret",
+];

@@ -1,0 +1,112 @@
+//! The suite every kind passes, and what is this kind's own.
+
+use engine::Kind;
+use model::{ResourcePlan, Risk, Tags, WaitKind};
+use serde_json::Value;
+
+use super::{Action, Desired, HealthCheck, Observed, TargetGroup};
+use crate::testing::context;
+
+testkit::kind_suite!(
+    TargetGroup,
+    json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "healthCheck": { "path": "/ready" } } } } } }),
+    json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "healthCheck": {
+        "interval": "10s", "timeout": "4s", "healthyThreshold": 3, "unhealthyThreshold": 4, "matcher": "200-299" } } } } } }),
+    json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "deregistrationDelay": "30s" } } } } }),
+);
+
+fn desired() -> Desired {
+    Desired {
+        name: "api".to_owned(),
+        port: Some(3000),
+        vpc: Some("vpc-1".to_owned()),
+        health_check: HealthCheck { path: Some("/health".to_owned()), ..HealthCheck::default() },
+        deregistration_delay_s: None,
+        tags: Tags::default(),
+    }
+}
+
+fn observed() -> Observed {
+    Observed {
+        arn: "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/api/1".to_owned(),
+        name: "api".to_owned(),
+        protocol: Some("HTTP".to_owned()),
+        port: Some(3000),
+        vpc: Some("vpc-1".to_owned()),
+        target_type: Some("ip".to_owned()),
+        health_check: HealthCheck {
+            path: Some("/health".to_owned()),
+            interval_s: Some(30),
+            timeout_s: Some(5),
+            healthy_threshold: Some(5),
+            unhealthy_threshold: Some(2),
+            matcher: Some("200".to_owned()),
+        },
+        load_balancers: Vec::new(),
+        deregistration_delay_s: Some(300),
+        tags: None,
+    }
+}
+
+fn plan(desired: &Desired, observed: &Observed) -> ResourcePlan {
+    TargetGroup::plan_present(&context(), desired, observed)
+}
+
+#[test]
+fn only_declared_health_check_fields_are_compared_and_only_those_that_differ_are_sent() {
+    assert_eq!(plan(&desired(), &observed()), ResourcePlan::in_sync());
+    let mut wanted = desired();
+    wanted.health_check.interval_s = Some(10);
+    let plan = plan(&wanted, &observed());
+    let [step] = &plan.steps[..] else { panic!("{plan}") };
+    let action: Action = serde_json::from_value(step.body.clone()).unwrap();
+    let health_check = HealthCheck { interval_s: Some(10), ..HealthCheck::default() };
+    assert_eq!(action, Action::ModifyTargetGroup { arn: observed().arn, health_check });
+    assert_eq!(step.risk, Risk::Safe);
+}
+
+#[test]
+fn what_is_fixed_at_creation_is_told_and_never_replaced() {
+    let mut other = observed();
+    other.target_type = Some("instance".to_owned());
+    other.vpc = Some("vpc-2".to_owned());
+    let stalled = plan(&desired(), &other);
+    assert!(stalled.steps.is_empty(), "{stalled}");
+    let wait = &stalled.waits[0];
+    assert_eq!((wait.kind, &*wait.reason), (WaitKind::Stalled, "ReplacementNeeded"));
+    assert_eq!(stalled.notes[0].changes.len(), 2);
+    let mut port = observed();
+    port.port = Some(80);
+    let noted = plan(&desired(), &port);
+    assert!(noted.steps.is_empty() && noted.waits.is_empty(), "{noted}");
+    assert_eq!(&*noted.notes[0].reason, "FixedAtCreation");
+}
+
+#[test]
+fn a_declared_delay_that_is_not_known_is_waited_for() {
+    let wanted = Desired { deregistration_delay_s: Some(30), ..desired() };
+    let unknown = Observed { deregistration_delay_s: None, ..observed() };
+    let waiting = plan(&wanted, &unknown);
+    assert!(waiting.steps.is_empty(), "{waiting}");
+    assert_eq!(&*waiting.waits[0].reason, "AttributesUnknown");
+    assert_eq!(plan(&desired(), &unknown), ResourcePlan::in_sync(), "undeclared: nobody asks");
+    assert_eq!(plan(&wanted, &observed()).steps.len(), 1);
+}
+
+#[test]
+fn a_group_is_not_made_without_port_or_vpc() {
+    for desired in [Desired { port: None, ..desired() }, Desired { vpc: None, ..desired() }] {
+        let plan = TargetGroup::plan_absent(&context(), &desired);
+        assert!(plan.steps.is_empty());
+        assert_eq!(&*plan.waits[0].reason, "SpecIncomplete");
+    }
+}
+
+#[test]
+fn it_is_attached_once_a_load_balancer_has_it_and_not_deleted_while_it_is() {
+    let attached = Observed { load_balancers: vec!["arn:lb".to_owned()], ..observed() };
+    assert_eq!(TargetGroup::output(&observed(), "attached"), Some(Value::Bool(false)));
+    assert_eq!(TargetGroup::output(&attached, "attached"), Some(Value::Bool(true)));
+    assert!(TargetGroup::plan_delete(&context(), &attached).steps.is_empty());
+    assert_eq!(TargetGroup::plan_delete(&context(), &observed()).risk(), Some(Risk::Destructive));
+}
