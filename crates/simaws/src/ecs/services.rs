@@ -27,7 +27,7 @@ fn existing(ctx: &mut Ctx<'_>, cluster: &str, name: &str, input: &Doc) -> Result
 }
 
 fn launch(ctx: &mut Ctx<'_>, cluster: &str, input: &Doc) -> Result<Doc, AwsError> {
-    if input.has("launchType") && input.has("capacityProviderStrategy") {
+    if input.has("launchType") && !input.list("capacityProviderStrategy").is_empty() {
         let message = "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.";
         return Err(invalid(message));
     }
@@ -174,7 +174,7 @@ fn change(ctx: &mut Ctx<'_>, service: &mut Service, input: &Doc) -> Result<(), A
     }
     check_controller(service.controller(), input)?;
     let force = input.flag("forceNewDeployment") == Some(true);
-    if input.has("capacityProviderStrategy") && !force {
+    if !input.list("capacityProviderStrategy").is_empty() && !force {
         let message = "When switching from launch type to capacity provider strategy on an existing service, or making a \
                        change to a capacity provider strategy on a service that is already using one, you must force a \
                        new deployment.";

@@ -285,7 +285,10 @@ fn service() -> Vec<Field> {
         opt("enableECSManagedTags", boolean()),
         opt("propagateTags", text().one_of(["TASK_DEFINITION", "SERVICE", "NONE"])),
         opt("enableExecuteCommand", boolean()),
+        // Terraform sends these empty lists; simaws knows neither service discovery nor Lattice nor EBS volumes.
         opt("serviceRegistries", list(text()).max(0)),
+        opt("vpcLatticeConfigurations", list(text()).max(0)),
+        opt("volumeConfigurations", list(text()).max(0)),
     ]
 }
 

@@ -36,7 +36,10 @@ pub(super) fn overlay_run(old: &Doc, input: &Doc) -> Doc {
             .with("assignPublicIp", vpc.text("assignPublicIp").unwrap_or("DISABLED"));
         run.set("networkConfiguration", doc! { "awsvpcConfiguration" => vpc });
     }
-    if input.has("capacityProviderStrategy") {
+    // Terraform sends an empty strategy beside a launch type.
+    if input.list("capacityProviderStrategy").is_empty() {
+        run.set("capacityProviderStrategy", old.at("capacityProviderStrategy"));
+    } else {
         let strategy = input.list("capacityProviderStrategy").iter();
         let filled = strategy.map(|s| s.clone().with("base", s.int("base").unwrap_or(0)).with("weight", s.int("weight").unwrap_or(0)));
         run.set("capacityProviderStrategy", filled.collect::<Doc>());
