@@ -35,6 +35,8 @@ pub trait ErasedKind: Send + Sync {
     fn tags<'a>(&self, observed: &'a dyn AnyObject) -> Option<&'a Tags>;
     /// [`Kind::tag_step_body`].
     fn tag_step_body(&self, observed: &dyn AnyObject, set: &Tags) -> Value;
+    /// [`Kind::taggable`].
+    fn taggable(&self, observed: &dyn AnyObject) -> bool;
     /// [`Kind::output`].
     fn output(&self, observed: &dyn AnyObject, name: &str) -> Option<Output>;
     /// [`Kind::backup`].
@@ -120,6 +122,10 @@ impl<K: Kind> ErasedKind for Erased<K> {
 
     fn tag_step_body(&self, observed: &dyn AnyObject, set: &Tags) -> Value {
         observed.as_any().downcast_ref().map_or(Value::Null, |observed| K::tag_step_body(observed, set))
+    }
+
+    fn taggable(&self, observed: &dyn AnyObject) -> bool {
+        observed.as_any().downcast_ref().is_some_and(K::taggable)
     }
 
     fn output(&self, observed: &dyn AnyObject, name: &str) -> Option<Output> {

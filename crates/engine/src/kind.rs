@@ -75,6 +75,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Never asked of a kind whose ownership is not [`Ownership::Tags`].
     fn tag_step_body(observed: &Self::Observed, set: &Tags) -> Value;
 
+    /// Whether AWS takes tags for the object now. While it does not and a tag is missing, nothing is done to it at all.
+    fn taggable(_observed: &Self::Observed) -> bool {
+        true
+    }
+
     /// What other nodes may refer to: an ARN, a name. `None` when the object does not have it (yet).
     fn output(observed: &Self::Observed, name: &str) -> Option<Output>;
 

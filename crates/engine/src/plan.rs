@@ -199,6 +199,11 @@ fn plan_present(kind: &dyn ErasedKind, node: &Node, object: &SharedObject, conte
         }
     }
     let mut plan = kind.plan_present(context, &*node.desired, &**object);
+    if !steps.is_empty() && !kind.taggable(&**object) {
+        // What does not carry our marks is not changed; the kind's waits say what is the matter with it.
+        plan.steps.clear();
+        return plan;
+    }
     steps.append(&mut plan.steps);
     plan.steps = steps;
     plan

@@ -160,3 +160,99 @@ fn an_alarm_is_not_made_before_the_document_says_enough() {
     assert_eq!(&*plan.waits[0].reason, "SpecIncomplete");
     assert!(plan.waits[0].message.contains("namespace") && !plan.waits[0].message.contains("metric,"), "{plan}");
 }
+
+/// What the provider does with AWS: adoption, batches, tampering.
+mod on_aws {
+    use serde_json::{Value, json};
+    use simaws::testing::json as call;
+    use testkit::fixtures;
+    use testkit::world::World;
+
+    const ALARM: &str = "EventChain-High-CPU";
+
+    async fn live(world: &World) -> Value {
+        let reply = call(&world.sim, "monitoring", "DescribeAlarms", json!({ "AlarmNames": [ALARM] })).await;
+        reply.body["MetricAlarms"][0].clone()
+    }
+
+    #[tokio::test]
+    async fn adoption_keeps_what_was_set_by_hand() {
+        let mut world = World::new().await;
+        let by_hand = json!({
+            "AlarmName": ALARM, "Namespace": "AWS/ECS", "MetricName": "CPUUtilization", "Statistic": "Maximum",
+            "Period": 60, "EvaluationPeriods": 5, "DatapointsToAlarm": 3, "Threshold": 50.0,
+            "ComparisonOperator": "GreaterThanThreshold", "Unit": "Percent", "TreatMissingData": "notBreaching",
+            "InsufficientDataActions": ["arn:aws:sns:us-east-1:123456789012:hand"],
+            "OKActions": ["arn:aws:sns:us-east-1:123456789012:hand"],
+            "Tags": [{ "Key": "by", "Value": "hand" }],
+        });
+        assert_eq!(call(&world.sim, "monitoring", "PutMetricAlarm", by_hand).await.status, 200);
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Alarm");
+        world.converge(&environment, &graph).await;
+        let alarm = live(&world).await;
+        assert_eq!((alarm["Threshold"].as_f64(), alarm["Statistic"].as_str()), (Some(80.0), Some("Average")));
+        assert_eq!(alarm["Unit"], "Percent");
+        assert_eq!(alarm["TreatMissingData"], "notBreaching");
+        assert_eq!(alarm["InsufficientDataActions"][0], "arn:aws:sns:us-east-1:123456789012:hand");
+        assert_eq!(alarm["OKActions"][0], "arn:aws:sns:us-east-1:123456789012:hand");
+        assert_eq!(alarm["EvaluationPeriods"], 2);
+        assert_eq!(alarm.get("DatapointsToAlarm"), None, "three of two is impossible");
+        let tags = json!({ "ResourceARN": alarm["AlarmArn"] });
+        let tags = call(&world.sim, "monitoring", "ListTagsForResource", tags).await.body["Tags"].to_string();
+        assert!(tags.contains("hand") && tags.contains("eventchain.io/environment"), "{tags}");
+    }
+
+    #[tokio::test]
+    async fn actions_that_someone_switches_off_are_tampering_and_are_switched_on_again() {
+        let mut world = World::new().await;
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Alarm");
+        world.converge(&environment, &graph).await;
+        call(&world.sim, "monitoring", "DisableAlarmActions", json!({ "AlarmNames": [ALARM] })).await;
+        world.sweep(&graph).await;
+        let plan = world.plan(&environment, &graph).remove(0).plan;
+        assert_eq!(plan.steps[0].operation, "EnableAlarmActions");
+        assert_eq!(plan.notes[0].reason, "Tampering");
+        world.converge(&environment, &graph).await;
+        assert_eq!(live(&world).await["ActionsEnabled"], true);
+    }
+
+    #[tokio::test]
+    async fn a_hundred_alarms_are_one_call() {
+        let mut world = World::new().await;
+        let alarms: serde_json::Map<String, Value> = (0..150)
+            .map(|n| {
+                let alarm = json!({ "namespace": "X", "metric": "Y", "statistic": "Sum", "period": "60s",
+                    "evaluationPeriods": 1, "comparison": "LessThanThreshold", "threshold": n });
+                (format!("alarm-{n:03}"), alarm)
+            })
+            .collect();
+        let document = fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "alarms": alarms } }));
+        let environment = fixtures::environment(document);
+        let graph = world.graph_of(&environment, "Alarm");
+        world.converge(&environment, &graph).await;
+        world.sim.reset_calls();
+        world.sweep(&graph).await;
+        assert_eq!(world.sim.calls().count("monitoring", "DescribeAlarms"), 2, "151 alarms");
+        assert_eq!(world.sim.calls().count("monitoring", "ListTagsForResource"), 0, "the tag sweep has them");
+    }
+
+    #[tokio::test]
+    async fn a_metric_math_alarm_of_that_name_is_left_as_it_is() {
+        let mut world = World::new().await;
+        let math = json!({
+            "AlarmName": ALARM, "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold",
+            "Metrics": [{ "Id": "m", "Expression": "1 + 1" }],
+        });
+        assert_eq!(call(&world.sim, "monitoring", "PutMetricAlarm", math).await.status, 200);
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Alarm");
+        world.sweep(&graph).await;
+        world.pass(&environment, &graph, usize::MAX).await;
+        let plan = world.plan(&environment, &graph).remove(0).plan;
+        assert_eq!(plan.waits[0].reason, "AlarmNotOnOneMetric", "{plan}");
+        let alarm = live(&world).await;
+        assert_eq!((alarm["Threshold"].as_f64(), alarm["Metrics"][0]["Id"].as_str()), (Some(1.0), Some("m")));
+    }
+}

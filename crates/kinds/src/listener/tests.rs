@@ -165,3 +165,81 @@ fn a_listener_follows_its_target_group() {
     let unplanned = Listener::plan_absent(&context(), &Desired { target: None, ..desired(forward()) });
     assert_eq!(&*unplanned.waits[0].reason, "SpecIncomplete");
 }
+
+/// What the provider does with AWS: listings, and listeners that others replace.
+mod on_aws {
+    use serde_json::json;
+    use simaws::testing::query;
+    use testkit::fixtures;
+    use testkit::world::{World, create_load_balancer};
+
+    const ELB: &str = "elasticloadbalancing";
+
+    #[tokio::test]
+    async fn known_listeners_of_many_load_balancers_are_one_call_and_a_lost_one_is_found_by_its_load_balancer() {
+        let mut world = World::new().await;
+        let other = create_load_balancer(&world.sim, "other").await;
+        let first = fixtures::environment(fixtures::document(&world.load_balancer));
+        let second = fixtures::environment(fixtures::named("stage", &other));
+        let mut nodes = Vec::new();
+        for environment in [&first, &second] {
+            let graph = world.graph_of(environment, "Listener");
+            world.converge(environment, &graph).await;
+            nodes.extend(graph.nodes().to_vec());
+        }
+        let both = engine::Graph::new(nodes).expect("no circle");
+        world.sim.reset_calls();
+        world.sweep(&both).await;
+        assert_eq!(world.sim.calls().count(ELB, "DescribeListeners"), 1);
+        let lost = both.nodes().iter().find(|node| node.key.identity.ends_with("/80")).expect("a redirect").key.clone();
+        let arn = world.known(&lost).present().expect("made").to_json()["arn"].as_str().expect("an ARN").to_owned();
+        assert_eq!(query(&world.sim, ELB, "DeleteListener", &[("ListenerArn", &arn)]).await.status, 200);
+        world.sim.reset_calls();
+        world.sweep(&both).await;
+        assert!(world.known(&lost).is_unknown(), "a listing proves no absence");
+        assert_eq!(both.nodes().iter().filter(|node| world.known(&node.key).is_unknown()).count(), 1);
+        assert!(world.sim.calls().count(ELB, "DescribeListeners") <= 3, "one that fails, and one a load balancer");
+    }
+
+    #[tokio::test]
+    async fn rules_besides_the_default_action_and_other_ports_are_left_alone() {
+        let mut world = World::new().await;
+        let foreign = [
+            ("LoadBalancerArn", world.load_balancer.clone()),
+            ("Protocol", "HTTP".to_owned()),
+            ("Port", "9000".to_owned()),
+            ("DefaultActions.member.1.Type", "fixed-response".to_owned()),
+            ("DefaultActions.member.1.FixedResponseConfig.StatusCode", "404".to_owned()),
+        ];
+        let foreign: Vec<_> = foreign.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(query(&world.sim, ELB, "CreateListener", &foreign).await.status, 200);
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Listener");
+        world.converge(&environment, &graph).await;
+        let there = query(&world.sim, ELB, "DescribeListeners", &[("LoadBalancerArn", &world.load_balancer)]).await;
+        assert!(there.xml().contains("<Port>9000</Port>"), "{}", there.xml());
+    }
+
+    #[tokio::test]
+    async fn a_listener_of_a_hand_made_port_is_adopted_and_changed_as_something_disruptive() {
+        let mut world = World::new().await;
+        let foreign = [
+            ("LoadBalancerArn", world.load_balancer.clone()),
+            ("Protocol", "HTTP".to_owned()),
+            ("Port", "80".to_owned()),
+            ("DefaultActions.member.1.Type", "fixed-response".to_owned()),
+            ("DefaultActions.member.1.FixedResponseConfig.StatusCode", "404".to_owned()),
+        ];
+        let foreign: Vec<_> = foreign.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(query(&world.sim, ELB, "CreateListener", &foreign).await.status, 200);
+        let patch = json!({ "spec": { "loadBalancer": { "listeners": [{ "port": 80, "redirectTo": 443 }] } } });
+        let document = fixtures::patched(fixtures::document(&world.load_balancer), &patch);
+        let environment = fixtures::environment(document);
+        let graph = world.graph_of(&environment, "Listener");
+        world.sweep(&graph).await;
+        let plan = world.plan(&environment, &graph).remove(0);
+        let steps: Vec<_> = plan.plan.steps.iter().map(|step| (step.operation.as_ref(), step.risk.to_string())).collect();
+        assert_eq!(steps, [("TagResource", "Safe".to_owned()), ("ModifyListener", "Disruptive".to_owned())]);
+        assert!(plan.adopted_now);
+    }
+}

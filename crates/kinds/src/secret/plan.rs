@@ -142,6 +142,11 @@ impl Kind for Secret {
         Some(&observed.tags)
     }
 
+    /// TagResource refuses a secret whose deletion is pending.
+    fn taggable(observed: &Observed) -> bool {
+        observed.deleted_at.is_none()
+    }
+
     fn tag_step_body(_observed: &Observed, set: &Tags) -> Value {
         Action::TagResource { tags: set.clone() }.body()
     }

@@ -130,3 +130,65 @@ fn a_secret_of_another_aws_service_is_not_touched() {
     let managed = Observed { owning_service: Some("rds".to_owned()), description: None, ..observed() };
     assert!(plan(&desired(), &managed).steps.is_empty());
 }
+
+/// What the provider does with AWS: no value is touched, deletion is seen, listings are few.
+mod on_aws {
+    use serde_json::{Value, json};
+    use simaws::testing::json as call;
+    use testkit::fixtures;
+    use testkit::world::World;
+
+    const SECRETS: &str = "secretsmanager";
+    const NAME: &str = "eventchain/stripe-api-key";
+
+    #[tokio::test]
+    async fn no_call_reads_or_writes_a_value() {
+        let mut world = World::new().await;
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Secret");
+        world.converge(&environment, &graph).await;
+        let calls = world.operations_of("Secret");
+        assert!(calls.contains("secretsmanager:CreateSecret"));
+        assert!(!calls.iter().any(|operation| operation.contains("SecretValue")), "{calls:?}");
+        let secret = call(&world.sim, SECRETS, "GetSecretValue", json!({ "SecretId": NAME })).await;
+        assert_eq!(secret.body["SecretString"], fixtures::CANARY, "the value is its owner's");
+    }
+
+    #[tokio::test]
+    async fn a_secret_whose_deletion_is_pending_is_blocked_and_untouched_also_when_it_is_not_ours() {
+        for ours in [true, false] {
+            let mut world = World::new().await;
+            let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+            let graph = world.graph_of(&environment, "Secret");
+            if ours {
+                world.converge(&environment, &graph).await;
+            } else {
+                call(&world.sim, SECRETS, "CreateSecret", json!({ "Name": NAME, "SecretString": "x" })).await;
+            }
+            let deleted = call(&world.sim, SECRETS, "DeleteSecret", json!({ "SecretId": NAME })).await;
+            assert_eq!(deleted.status, 200);
+            world.sweep(&graph).await;
+            let done = world.pass(&environment, &graph, usize::MAX).await;
+            let key = graph.nodes().iter().find(|node| &*node.key.identity == NAME).expect("declared").key.clone();
+            assert!(done.iter().all(|done| done.key != key), "{done:?}");
+            let plans = world.plan(&environment, &graph);
+            let plan = plans.iter().find(|planned| planned.key == key).expect("planned");
+            assert_eq!(plan.plan.waits[0].reason, "SecretPendingDeletion", "{}", plan.plan);
+        }
+    }
+
+    #[tokio::test]
+    async fn many_secrets_are_listed_a_hundred_a_page() {
+        let mut world = World::new().await;
+        let secrets: serde_json::Map<String, Value> =
+            (0..150).map(|n| (format!("s/{n:03}"), json!({ "value": "External" }))).collect();
+        let document = fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "secrets": secrets } }));
+        let environment = fixtures::environment(document);
+        let graph = world.graph_of(&environment, "Secret");
+        world.converge(&environment, &graph).await;
+        world.sim.reset_calls();
+        world.sweep(&graph).await;
+        let calls = world.sim.calls();
+        assert_eq!((calls.count(SECRETS, "ListSecrets"), calls.count(SECRETS, "DescribeSecret")), (2, 0));
+    }
+}

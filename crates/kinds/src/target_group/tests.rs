@@ -110,3 +110,61 @@ fn it_is_attached_once_a_load_balancer_has_it_and_not_deleted_while_it_is() {
     assert!(TargetGroup::plan_delete(&context(), &attached).steps.is_empty());
     assert_eq!(TargetGroup::plan_delete(&context(), &observed()).risk(), Some(Risk::Destructive));
 }
+
+/// What the provider does with AWS: members, attachment, calls.
+mod on_aws {
+    use serde_json::json;
+    use simaws::testing::query;
+    use testkit::fixtures;
+    use testkit::world::World;
+
+    const ELB: &str = "elasticloadbalancing";
+
+    #[tokio::test]
+    async fn members_that_others_registered_stay() {
+        let mut world = World::new().await;
+        let document = fixtures::document(&world.load_balancer);
+        let environment = fixtures::environment(document.clone());
+        let graph = world.graph_of(&environment, "TargetGroup");
+        world.converge(&environment, &graph).await;
+        let key = graph.nodes()[0].key.clone();
+        let arn = world.known(&key).present().expect("made").to_json()["arn"].as_str().expect("an ARN").to_owned();
+        let members = [("TargetGroupArn", arn.as_str()), ("Targets.member.1.Id", "10.0.0.1"), ("Targets.member.2.Id", "10.0.0.2")];
+        assert_eq!(query(&world.sim, ELB, "RegisterTargets", &members).await.status, 200);
+        let patch = json!({ "spec": { "services": { "api-gateway": { "targetGroup": {
+            "deregistrationDelay": "30s", "healthCheck": { "path": "/other" } } } } } });
+        let environment = fixtures::environment(fixtures::patched(document, &patch));
+        let graph = world.graph_of(&environment, "TargetGroup");
+        assert!(!world.converge(&environment, &graph).await.is_empty());
+        let health = query(&world.sim, ELB, "DescribeTargetHealth", &members[..1]).await;
+        assert_eq!(health.xml().matches("<Id>").count(), 2, "{}", health.xml());
+        let calls = world.sim.calls();
+        assert_eq!(calls.count(ELB, "DeregisterTargets") + calls.count(ELB, "DescribeTargetHealth"), 1, "the test's own");
+    }
+
+    #[tokio::test]
+    async fn sweeps_read_attributes_rarely_and_notice_a_foreign_change_within_minutes() {
+        let mut world = World::new().await;
+        let patch = json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "deregistrationDelay": "30s" } } } } });
+        let document = fixtures::patched(fixtures::document(&world.load_balancer), &patch);
+        let environment = fixtures::environment(document);
+        let graph = world.graph_of(&environment, "TargetGroup");
+        world.converge(&environment, &graph).await;
+        let key = graph.nodes()[0].key.clone();
+        let arn = world.known(&key).present().expect("made").to_json()["arn"].as_str().expect("an ARN").to_owned();
+        world.sim.reset_calls();
+        for _ in 0..10 {
+            world.sweep(&graph).await;
+        }
+        assert_eq!(world.sim.calls().count(ELB, "DescribeTargetGroupAttributes"), 0);
+        let foreign = [
+            ("TargetGroupArn", arn.as_str()),
+            ("Attributes.member.1.Key", "deregistration_delay.timeout_seconds"),
+            ("Attributes.member.1.Value", "900"),
+        ];
+        assert_eq!(query(&world.sim, ELB, "ModifyTargetGroupAttributes", &foreign).await.status, 200);
+        world.sim.clock().advance(std::time::Duration::from_secs(601));
+        let done = world.converge(&environment, &graph).await;
+        assert_eq!(done[0].step.operation, "ModifyTargetGroupAttributes");
+    }
+}
