@@ -27,7 +27,8 @@ async fn put(sim: &Sim, body: Value) -> Reply {
 
 async fn alarms(sim: &Sim, body: Value) -> Vec<Value> {
     let reply = call(sim, "monitoring", "DescribeAlarms", body).await;
-    reply.body["MetricAlarms"].as_array().unwrap_or_else(|| panic!("{:?}", reply.body)).clone()
+    assert_eq!(reply.status, 200, "{:?}", reply.body);
+    reply.body["MetricAlarms"].as_array().expect("a list").clone()
 }
 
 const ARN: &str = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:a";
