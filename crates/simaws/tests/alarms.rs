@@ -38,7 +38,10 @@ async fn a_new_alarm_has_insufficient_data_and_its_actions_enabled() {
     let sim = still();
     assert_eq!(put(&sim, cpu("a")).await.status, 200);
     let alarm = alarms(&sim, json!({})).await.remove(0);
-    assert_eq!((alarm["StateValue"].as_str(), alarm["ActionsEnabled"].as_bool()), (Some("INSUFFICIENT_DATA"), Some(true)));
+    assert_eq!(
+        (alarm["StateValue"].as_str(), alarm["ActionsEnabled"].as_bool()),
+        (Some("INSUFFICIENT_DATA"), Some(true))
+    );
     assert_eq!(alarm["AlarmArn"], ARN);
     assert_eq!(alarm.get("TreatMissingData"), None);
 }
@@ -46,7 +49,8 @@ async fn a_new_alarm_has_insufficient_data_and_its_actions_enabled() {
 #[tokio::test]
 async fn a_put_replaces_the_whole_configuration_and_keeps_the_state() {
     let sim = still();
-    let first = with(cpu("a"), json!({ "AlarmDescription": "busy", "ActionsEnabled": false, "TreatMissingData": "breaching" }));
+    let first =
+        with(cpu("a"), json!({ "AlarmDescription": "busy", "ActionsEnabled": false, "TreatMissingData": "breaching" }));
     put(&sim, first).await;
     let state = json!({ "AlarmName": "a", "StateValue": "ALARM", "StateReason": "test" });
     call(&sim, "monitoring", "SetAlarmState", state).await;
@@ -157,7 +161,9 @@ async fn tags_count_at_creation_only_and_then_by_tag_operations() {
     let sim = still();
     put(&sim, with(cpu("a"), json!({ "Tags": [{ "Key": "Team", "Value": "x" }] }))).await;
     put(&sim, with(cpu("a"), json!({ "Tags": [{ "Key": "Other", "Value": "y" }] }))).await;
-    let tags = async || call(&sim, "monitoring", "ListTagsForResource", json!({ "ResourceARN": ARN })).await.body["Tags"].clone();
+    let tags = async || {
+        call(&sim, "monitoring", "ListTagsForResource", json!({ "ResourceARN": ARN })).await.body["Tags"].clone()
+    };
     assert_eq!(tags().await, json!([{ "Key": "Team", "Value": "x" }]));
     let add = json!({ "ResourceARN": ARN, "Tags": [{ "Key": "Env", "Value": "prod" }] });
     call(&sim, "monitoring", "TagResource", add).await;
@@ -173,8 +179,10 @@ async fn switching_actions_is_seen_and_recorded_newest_first() {
     assert_eq!(alarms(&sim, json!({})).await[0]["ActionsEnabled"], false);
     let state = json!({ "AlarmName": "a", "StateValue": "OK", "StateReason": "test" });
     call(&sim, "monitoring", "SetAlarmState", state).await;
-    let history = call(&sim, "monitoring", "DescribeAlarmHistory", json!({ "AlarmName": "a", "MaxRecords": 2 })).await.body;
-    let kinds: Vec<_> = history["AlarmHistoryItems"].as_array().expect("a list").iter().map(|i| i["HistoryItemType"].clone()).collect();
+    let history =
+        call(&sim, "monitoring", "DescribeAlarmHistory", json!({ "AlarmName": "a", "MaxRecords": 2 })).await.body;
+    let kinds: Vec<_> =
+        history["AlarmHistoryItems"].as_array().expect("a list").iter().map(|i| i["HistoryItemType"].clone()).collect();
     assert_eq!(kinds, ["StateUpdate", "ConfigurationUpdate"]);
     let rest = json!({ "AlarmName": "a", "MaxRecords": 2, "NextToken": history["NextToken"] });
     let rest = call(&sim, "monitoring", "DescribeAlarmHistory", rest).await.body;
@@ -207,9 +215,16 @@ async fn the_same_alarm_goes_in_and_out_over_cbor_and_query() {
     let shown = cbor(&sim, "monitoring", "DescribeAlarms", Doc::empty()).await.body;
     assert_eq!(shown["MetricAlarms"][0]["Threshold"], json!(80.0));
     let parameters = [
-        ("AlarmName", "q"), ("Namespace", "AWS/ECS"), ("MetricName", "CPUUtilization"), ("Statistic", "Average"),
-        ("Period", "60"), ("EvaluationPeriods", "1"), ("Threshold", "80"), ("ComparisonOperator", "GreaterThanThreshold"),
-        ("Dimensions.member.1.Name", "ServiceName"), ("Dimensions.member.1.Value", "api"),
+        ("AlarmName", "q"),
+        ("Namespace", "AWS/ECS"),
+        ("MetricName", "CPUUtilization"),
+        ("Statistic", "Average"),
+        ("Period", "60"),
+        ("EvaluationPeriods", "1"),
+        ("Threshold", "80"),
+        ("ComparisonOperator", "GreaterThanThreshold"),
+        ("Dimensions.member.1.Name", "ServiceName"),
+        ("Dimensions.member.1.Value", "api"),
     ];
     assert_eq!(query(&sim, "monitoring", "PutMetricAlarm", &parameters).await.status, 200);
     let shown = query(&sim, "monitoring", "DescribeAlarms", &[("AlarmNames.member.1", "q")]).await;
@@ -223,9 +238,11 @@ async fn the_same_alarm_goes_in_and_out_over_cbor_and_query() {
 async fn the_cli_puts_describes_switches_and_deletes_alarms() {
     let sim = Sim::default();
     let Some(cli) = Cli::start(&sim).await else { return };
-    let metric = ["--namespace", "AWS/ECS", "--metric-name", "CPUUtilization", "--statistic", "Average", "--period", "300"];
+    let metric =
+        ["--namespace", "AWS/ECS", "--metric-name", "CPUUtilization", "--statistic", "Average", "--period", "300"];
     let rule = ["--evaluation-periods", "2", "--threshold", "80", "--comparison-operator", "GreaterThanThreshold"];
-    let more = ["--dimensions", "Name=ServiceName,Value=api", "--alarm-actions", "arn:aws:sns:us-east-1:123456789012:ops"];
+    let more =
+        ["--dimensions", "Name=ServiceName,Value=api", "--alarm-actions", "arn:aws:sns:us-east-1:123456789012:ops"];
     let put = ["cloudwatch", "put-metric-alarm", "--alarm-name", "a"];
     cli.ok(&[&put[..], &metric, &rule, &more].concat()).await;
     cli.ok(&["cloudwatch", "disable-alarm-actions", "--alarm-names", "a"]).await;

@@ -262,7 +262,10 @@ async fn a_load_balancer_is_provisioned_then_active_and_takes_its_listeners_with
     assert_eq!(call(&sim, "DeleteLoadBalancer", &target).await.status, 200, "deleting nothing succeeds");
     let gone = call(&sim, "DescribeListeners", &[("ListenerArns.member.1", &listener)]).await;
     assert_eq!(gone.code(), "ListenerNotFound");
-    assert_eq!(call(&sim, "DescribeLoadBalancers", &[("LoadBalancerArns.member.1", &lb)]).await.code(), "LoadBalancerNotFound");
+    assert_eq!(
+        call(&sim, "DescribeLoadBalancers", &[("LoadBalancerArns.member.1", &lb)]).await.code(),
+        "LoadBalancerNotFound"
+    );
 }
 
 #[tokio::test]

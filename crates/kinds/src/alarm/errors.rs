@@ -9,10 +9,12 @@ pub(super) fn classify(code: &str) -> Option<(Class, Effect)> {
         // The quota of alarms of the account, not a throttle.
         "LimitExceeded" | "LimitExceededFault" => (Class::Quota, Effect::NotApplied),
         "ConcurrentModificationException" | "ConflictException" => (Class::Conflict, Effect::NotApplied),
-        "InvalidFormat" | "InvalidFormatFault" | "InvalidParameterValueException"
-        | "InvalidParameterCombinationException" | "MissingRequiredParameterException" | "InvalidNextToken" => {
-            (Class::Invalid, Effect::NotApplied)
-        }
+        "InvalidFormat"
+        | "InvalidFormatFault"
+        | "InvalidParameterValueException"
+        | "InvalidParameterCombinationException"
+        | "MissingRequiredParameterException"
+        | "InvalidNextToken" => (Class::Invalid, Effect::NotApplied),
         _ => return None,
     })
 }

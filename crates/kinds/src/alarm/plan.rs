@@ -136,9 +136,7 @@ impl Kind for Alarm {
         } else {
             let body = Action::Replace { config: wanted }.body();
             let reason = "the alarm is not as declared";
-            ResourcePlan::step(
-                Step::new("PutMetricAlarm", Verb::Update, Risk::Safe, reason, body).changing(changes),
-            )
+            ResourcePlan::step(Step::new("PutMetricAlarm", Verb::Update, Risk::Safe, reason, body).changing(changes))
         };
         if switched_off && !context.adopted_now {
             plan.notes.push(tampering());

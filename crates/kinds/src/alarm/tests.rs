@@ -116,7 +116,10 @@ fn a_statistic_and_a_percentile_replace_each_other() {
     };
     let average = Desired { statistic: Some("Average".to_owned()), ..nothing() };
     let body = replaced(&plan(&average, on_percentile));
-    assert_eq!((body.statistic.as_deref(), body.extended_statistic, body.low_sample_percentile), (Some("Average"), None, None));
+    assert_eq!(
+        (body.statistic.as_deref(), body.extended_statistic, body.low_sample_percentile),
+        (Some("Average"), None, None)
+    );
 }
 
 #[test]
@@ -228,7 +231,8 @@ mod on_aws {
                 (format!("alarm-{n:03}"), alarm)
             })
             .collect();
-        let document = fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "alarms": alarms } }));
+        let document =
+            fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "alarms": alarms } }));
         let environment = fixtures::environment(document);
         let graph = world.graph_of(&environment, "Alarm");
         world.converge(&environment, &graph).await;

@@ -75,11 +75,7 @@ fn group_arn(context: &PlanContext<'_>, reference: &Reference) -> Result<String,
 }
 
 /// The default action that is wanted, given the live one: of a redirect, only what the document says is changed.
-fn wanted(
-    context: &PlanContext<'_>,
-    target: &Target,
-    live: Option<&DefaultAction>,
-) -> Result<DefaultAction, Pending> {
+fn wanted(context: &PlanContext<'_>, target: &Target, live: Option<&DefaultAction>) -> Result<DefaultAction, Pending> {
     match target {
         Target::ForwardTo(reference) => {
             let arn = group_arn(context, reference)?;

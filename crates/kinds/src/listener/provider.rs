@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Action as LiveAction, ActionTypeEnum, Certificate, ForwardActionConfig,
-    Listener as Live, ProtocolEnum, RedirectActionConfig, RedirectActionStatusCodeEnum, Tag, TargetGroupTuple,
+    Action as LiveAction, ActionTypeEnum, Certificate, ForwardActionConfig, Listener as Live, ProtocolEnum,
+    RedirectActionConfig, RedirectActionStatusCodeEnum, Tag, TargetGroupTuple,
 };
 use awskit::{Aws, RegionClients, TokenGuard, not_tried};
 use model::observation::Unknown;
@@ -68,8 +68,7 @@ impl Provider {
     /// Known listeners by ARN; the keys that this does not answer are read by load balancer.
     async fn find(&self, clients: &RegionClients, keys: &[ObserveKey]) -> Found {
         let mut found = Found::default();
-        let known: Vec<(&ObserveKey, String)> =
-            keys.iter().filter_map(|key| Some((key, self.known(key)?))).collect();
+        let known: Vec<(&ObserveKey, String)> = keys.iter().filter_map(|key| Some((key, self.known(key)?))).collect();
         let balancers: BTreeSet<&str> = keys.iter().filter_map(|key| balancer_of(&key.identity)).collect();
         // With one load balancer its listing is one call as well, and shows new listeners too.
         if balancers.len() > 1 {
@@ -118,9 +117,7 @@ fn balancer_of(identity: &str) -> Option<&str> {
 
 async fn by_arn(clients: &RegionClients, arns: &[String]) -> Result<Vec<Live>, ObserveError> {
     let answer = clients
-        .read(DESCRIBE, classify, || {
-            clients.elbv2.describe_listeners().set_listener_arns(Some(arns.to_vec())).send()
-        })
+        .read(DESCRIBE, classify, || clients.elbv2.describe_listeners().set_listener_arns(Some(arns.to_vec())).send())
         .await?;
     Ok(answer.listeners().to_vec())
 }
@@ -225,9 +222,9 @@ fn live_action(action: DefaultAction) -> Option<LiveAction> {
             LiveAction::builder().r#type(ActionTypeEnum::Redirect).redirect_config(config).build()
         }
         DefaultAction::Forward(groups) => {
-            let tuples = groups.into_iter().map(|(arn, weight)| {
-                TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build()
-            });
+            let tuples = groups
+                .into_iter()
+                .map(|(arn, weight)| TargetGroupTuple::builder().target_group_arn(arn).weight(weight).build());
             let config = ForwardActionConfig::builder().set_target_groups(Some(tuples.collect())).build();
             LiveAction::builder().r#type(ActionTypeEnum::Forward).forward_config(config).build()
         }
@@ -266,10 +263,8 @@ impl KindProvider<Observed> for Provider {
     async fn observe(&self, scope: &Scope, keys: &[ObserveKey]) -> Result<Batch<Observed>, ObserveError> {
         let clients = self.aws.region(&scope.account, &scope.region).await?;
         let mut found = self.find(&clients, keys).await;
-        let arns: Vec<String> = keys
-            .iter()
-            .filter_map(|key| found.live.get(&*key.identity)?.listener_arn().map(str::to_owned))
-            .collect();
+        let arns: Vec<String> =
+            keys.iter().filter_map(|key| found.live.get(&*key.identity)?.listener_arn().map(str::to_owned)).collect();
         let mut tags = clients.swept_tags(&arns).await?;
         let missing: Vec<String> = arns.iter().filter(|arn| !tags.contains_key(*arn)).cloned().collect();
         tags.extend(read_tags(&clients, &missing).await?);

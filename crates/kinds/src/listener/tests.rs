@@ -141,7 +141,10 @@ fn a_certificate_makes_it_https_and_without_one_the_protocol_is_left_alone() {
     let https = Observed { protocol: Some("HTTPS".to_owned()), certificate: Some("arn:cert".to_owned()), ..live };
     assert_eq!(plan(&THERE, &desired(forward()), &https), ResourcePlan::in_sync());
     let policy = Desired { ssl_policy: Some("new".to_owned()), ..secure };
-    assert_eq!(settings(&plan(&THERE, &policy, &https)), Settings { ssl_policy: Some("new".to_owned()), ..Settings::default() });
+    assert_eq!(
+        settings(&plan(&THERE, &policy, &https)),
+        Settings { ssl_policy: Some("new".to_owned()), ..Settings::default() }
+    );
 }
 
 #[test]
@@ -238,7 +241,8 @@ mod on_aws {
         let graph = world.graph_of(&environment, "Listener");
         world.sweep(&graph).await;
         let plan = world.plan(&environment, &graph).remove(0);
-        let steps: Vec<_> = plan.plan.steps.iter().map(|step| (step.operation.as_ref(), step.risk.to_string())).collect();
+        let steps: Vec<_> =
+            plan.plan.steps.iter().map(|step| (step.operation.as_ref(), step.risk.to_string())).collect();
         assert_eq!(steps, [("TagResource", "Safe".to_owned()), ("ModifyListener", "Disruptive".to_owned())]);
         assert!(plan.adopted_now);
     }

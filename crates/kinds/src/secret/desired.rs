@@ -37,10 +37,10 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
         let desired = Desired {
             description: spec.description.clone(),
             kms_key_id: spec.kms_key_id.clone(),
-            rotation: spec.rotation.as_ref().map(|rotation| Rotation {
-                lambda_arn: rotation.lambda_arn.clone(),
-                every_days: rotation.every_days,
-            }),
+            rotation: spec
+                .rotation
+                .as_ref()
+                .map(|rotation| Rotation { lambda_arn: rotation.lambda_arn.clone(), every_days: rotation.every_days }),
             tags: expansion.tags().clone(),
         };
         expansion.add(name, model::problem::join("spec.secrets", name), desired);

@@ -83,9 +83,7 @@ impl Kind for Secret {
         }
         .body();
         let reason = "does not exist; it is made without a value";
-        ResourcePlan::step(
-            Step::new("CreateSecret", Verb::Create, Risk::Safe, reason, body).changing(created(desired)),
-        )
+        ResourcePlan::step(Step::new("CreateSecret", Verb::Create, Risk::Safe, reason, body).changing(created(desired)))
     }
 
     fn plan_present(_context: &PlanContext<'_>, desired: &Desired, observed: &Observed) -> ResourcePlan {
@@ -102,8 +100,7 @@ impl Kind for Secret {
         let live = observed.description.clone().unwrap_or_default();
         if changes.field("description", desired.description.as_ref(), Some(&live)) {
             let body = Action::UpdateSecret { description: desired.description.clone().unwrap_or_default() }.body();
-            let step =
-                Step::new("UpdateSecret", Verb::Update, Risk::Safe, "the description is not as declared", body);
+            let step = Step::new("UpdateSecret", Verb::Update, Risk::Safe, "the description is not as declared", body);
             plan.steps.push(step.changing(changes.into_vec()));
         }
         if let Some(step) = desired.rotation.as_ref().and_then(|r| rotation_step(r, observed.rotation.as_ref())) {

@@ -1,8 +1,8 @@
 //! Secrets Manager calls for secrets. Decides nothing, and has no call that carries a value.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
@@ -123,8 +123,7 @@ impl Parts<'_> {
         let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         let schedule = self.rules.and_then(RotationRulesType::schedule_expression);
         let days = self.rules.and_then(RotationRulesType::automatically_after_days);
-        let every_days =
-            days.and_then(|days| u32::try_from(days).ok()).or_else(|| schedule.and_then(days_of_rate));
+        let every_days = days.and_then(|days| u32::try_from(days).ok()).or_else(|| schedule.and_then(days_of_rate));
         let current = self.stages.and_then(|stages| {
             let (id, _) = stages.iter().find(|(_, stages)| stages.iter().any(|stage| stage == CURRENT))?;
             Some(id.clone())
@@ -205,7 +204,8 @@ impl KindProvider<Observed> for Provider {
                 clients.act("secretsmanager:UpdateSecret", classify, || call.send()).await?.1
             }
             Action::RotateSecret { rotation } => {
-                let rules = RotationRulesType::builder().automatically_after_days(i64::from(rotation.every_days)).build();
+                let rules =
+                    RotationRulesType::builder().automatically_after_days(i64::from(rotation.every_days)).build();
                 let call = secrets
                     .rotate_secret()
                     .secret_id(name)

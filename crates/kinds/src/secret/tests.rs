@@ -182,7 +182,8 @@ mod on_aws {
         let mut world = World::new().await;
         let secrets: serde_json::Map<String, Value> =
             (0..150).map(|n| (format!("s/{n:03}"), json!({ "value": "External" }))).collect();
-        let document = fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "secrets": secrets } }));
+        let document =
+            fixtures::patched(fixtures::document(&world.load_balancer), &json!({ "spec": { "secrets": secrets } }));
         let environment = fixtures::environment(document);
         let graph = world.graph_of(&environment, "Secret");
         world.converge(&environment, &graph).await;

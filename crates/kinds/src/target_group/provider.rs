@@ -50,7 +50,12 @@ impl Provider {
         self.delays.lock().unwrap_or_else(PoisonError::into_inner).get(arn).copied()
     }
 
-    async fn read_delay(&self, clients: &RegionClients, arn: &str, now: Timestamp) -> Result<Option<u32>, ObserveError> {
+    async fn read_delay(
+        &self,
+        clients: &RegionClients,
+        arn: &str,
+        now: Timestamp,
+    ) -> Result<Option<u32>, ObserveError> {
         let answer = clients
             .read(ATTRIBUTES, classify, || {
                 clients.elbv2.describe_target_group_attributes().target_group_arn(arn).send()
@@ -111,8 +116,7 @@ async fn all(clients: &RegionClients) -> Result<Vec<Live>, ObserveError> {
 }
 
 async fn named(clients: &RegionClients, name: &str) -> Result<Option<Live>, ObserveError> {
-    let answer =
-        clients.read(DESCRIBE, classify, || clients.elbv2.describe_target_groups().names(name).send()).await;
+    let answer = clients.read(DESCRIBE, classify, || clients.elbv2.describe_target_groups().names(name).send()).await;
     match answer {
         Ok(page) => Ok(page.target_groups().iter().find(|group| group.target_group_name() == Some(name)).cloned()),
         Err(error) if error.class == Class::NotFound => Ok(None),
@@ -205,10 +209,8 @@ impl KindProvider<Observed> for Provider {
         }
         let live: BTreeMap<&str, &Live> =
             groups.iter().filter_map(|group| Some((group.target_group_name()?, group))).collect();
-        let arns: Vec<String> = keys
-            .iter()
-            .filter_map(|key| live.get(&*key.identity)?.target_group_arn().map(str::to_owned))
-            .collect();
+        let arns: Vec<String> =
+            keys.iter().filter_map(|key| live.get(&*key.identity)?.target_group_arn().map(str::to_owned)).collect();
         let mut tags = clients.swept_tags(&arns).await?;
         let missing: Vec<String> = arns.iter().filter(|arn| !tags.contains_key(*arn)).cloned().collect();
         tags.extend(read_tags(&clients, &missing).await?);

@@ -129,7 +129,11 @@ mod on_aws {
         world.converge(&environment, &graph).await;
         let key = graph.nodes()[0].key.clone();
         let arn = world.known(&key).present().expect("made").to_json()["arn"].as_str().expect("an ARN").to_owned();
-        let members = [("TargetGroupArn", arn.as_str()), ("Targets.member.1.Id", "10.0.0.1"), ("Targets.member.2.Id", "10.0.0.2")];
+        let members = [
+            ("TargetGroupArn", arn.as_str()),
+            ("Targets.member.1.Id", "10.0.0.1"),
+            ("Targets.member.2.Id", "10.0.0.2"),
+        ];
         assert_eq!(query(&world.sim, ELB, "RegisterTargets", &members).await.status, 200);
         let patch = json!({ "spec": { "services": { "api-gateway": { "targetGroup": {
             "deregistrationDelay": "30s", "healthCheck": { "path": "/other" } } } } } });
@@ -139,13 +143,18 @@ mod on_aws {
         let health = query(&world.sim, ELB, "DescribeTargetHealth", &members[..1]).await;
         assert_eq!(health.xml().matches("<Id>").count(), 2, "{}", health.xml());
         let calls = world.sim.calls();
-        assert_eq!(calls.count(ELB, "DeregisterTargets") + calls.count(ELB, "DescribeTargetHealth"), 1, "the test's own");
+        assert_eq!(
+            calls.count(ELB, "DeregisterTargets") + calls.count(ELB, "DescribeTargetHealth"),
+            1,
+            "the test's own"
+        );
     }
 
     #[tokio::test]
     async fn sweeps_read_attributes_rarely_and_notice_a_foreign_change_within_minutes() {
         let mut world = World::new().await;
-        let patch = json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "deregistrationDelay": "30s" } } } } });
+        let patch =
+            json!({ "spec": { "services": { "api-gateway": { "targetGroup": { "deregistrationDelay": "30s" } } } } });
         let document = fixtures::patched(fixtures::document(&world.load_balancer), &patch);
         let environment = fixtures::environment(document);
         let graph = world.graph_of(&environment, "TargetGroup");

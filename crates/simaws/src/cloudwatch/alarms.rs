@@ -111,7 +111,8 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
             pager.take(found.filter(|(_, a)| fits(a)).map(|(n, a)| (n, show(a))))
         }
         None => {
-            let found = state.alarms.range::<str, _>(pager.range_from(prefix)).take_while(|(n, _)| n.starts_with(prefix));
+            let found =
+                state.alarms.range::<str, _>(pager.range_from(prefix)).take_while(|(n, _)| n.starts_with(prefix));
             pager.take(found.filter(|(_, a)| fits(a)).map(|(n, a)| (n, show(a))))
         }
     };

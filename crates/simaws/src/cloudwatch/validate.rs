@@ -60,7 +60,9 @@ fn period(seconds: i64, evaluated: i64) -> Result<(), AwsError> {
     }
     let longest = if seconds < 3600 { 86_400 } else { 604_800 };
     if seconds.saturating_mul(evaluated) > longest {
-        return Err(invalid("Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400), or a week for periods of an hour or more"));
+        return Err(invalid(
+            "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400), or a week for periods of an hour or more",
+        ));
     }
     Ok(())
 }
@@ -80,7 +82,8 @@ fn queries(input: &Doc) -> Result<(), AwsError> {
         return Err(invalid("Each query has either MetricStat or Expression"));
     }
     let band = input.text("ThresholdMetricId");
-    let returned = queries.iter().filter(|q| q.flag("ReturnData").unwrap_or(true) && Some(q.need("Id")) != band).count();
+    let returned =
+        queries.iter().filter(|q| q.flag("ReturnData").unwrap_or(true) && Some(q.need("Id")) != band).count();
     if returned != 1 {
         return Err(invalid("Exactly one element of the metrics list should return data."));
     }

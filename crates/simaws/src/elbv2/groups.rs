@@ -36,7 +36,9 @@ impl HealthCheck {
             self.matcher = codes;
         }
         if !self.enabled {
-            return Err(invalid("Health check enabled must be true for target groups with target type 'instance' or 'ip'"));
+            return Err(invalid(
+                "Health check enabled must be true for target groups with target type 'instance' or 'ip'",
+            ));
         }
         if self.timeout >= self.interval {
             return Err(invalid("Health check interval must be greater than the timeout."));

@@ -45,7 +45,9 @@ fn action(state: &State, balancer: &str, given: &Doc) -> Result<Doc, AwsError> {
                     return Err(no_group());
                 }
                 if state.balancers_of(arn).iter().any(|b| b != balancer) {
-                    let message = format!("The following target groups cannot be associated with more than one load balancer: {arn}");
+                    let message = format!(
+                        "The following target groups cannot be associated with more than one load balancer: {arn}"
+                    );
                     return Err(AwsError::new("TargetGroupAssociationLimit", message));
                 }
             }
@@ -70,11 +72,13 @@ fn action(state: &State, balancer: &str, given: &Doc) -> Result<Doc, AwsError> {
                 return Err(wrong("A redirect configuration must be specified"));
             }
             let field = |name: &str, default: &str| config.text(name).unwrap_or(default).to_owned();
-            let defaults = [("Protocol", "#{protocol}"), ("Port", "#{port}"), ("Host", "#{host}"), ("Path", "/#{path}")];
+            let defaults =
+                [("Protocol", "#{protocol}"), ("Port", "#{port}"), ("Host", "#{host}"), ("Path", "/#{path}")];
             if defaults.iter().all(|(name, default)| field(name, default) == *default) {
                 return Err(wrong("The redirect configuration is not valid because it creates a loop."));
             }
-            let mut redirect = doc! { "StatusCode" => config.need("StatusCode"), "Query" => field("Query", "#{query}") };
+            let mut redirect =
+                doc! { "StatusCode" => config.need("StatusCode"), "Query" => field("Query", "#{query}") };
             for (name, default) in defaults {
                 redirect.set(name, field(name, default));
             }
@@ -126,9 +130,8 @@ fn security(
     if let Some(bad) = policy.as_ref().filter(|p| !POLICIES.iter().any(|known| p.starts_with(known))) {
         return Err(AwsError::new("SSLPolicyNotFound", format!("SSL policy '{bad}' not found")));
     }
-    let certificate = certificate
-        .or(before.0)
-        .ok_or_else(|| invalid("A certificate must be specified for HTTPS listeners"))?;
+    let certificate =
+        certificate.or(before.0).ok_or_else(|| invalid("A certificate must be specified for HTTPS listeners"))?;
     Ok((Some(certificate), Some(policy.or(before.1).unwrap_or_else(|| DEFAULT_POLICY.to_owned()))))
 }
 
@@ -152,7 +155,10 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
             && there.ssl_policy == ssl_policy
             && there.actions == actions;
         if !same {
-            return Err(AwsError::new("DuplicateListener", "A listener already exists on this port for this load balancer"));
+            return Err(AwsError::new(
+                "DuplicateListener",
+                "A listener already exists on this port for this load balancer",
+            ));
         }
         return Ok(doc! { "Listeners" => vec![show(arn, there)] });
     }
@@ -198,7 +204,10 @@ pub(super) fn modify(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let mut listener = state.listeners.get(arn).cloned().ok_or_else(no_listener)?;
     if let Some(port) = input.int("Port") {
         if state.listeners_of(&listener.balancer).any(|(other, l)| other != arn && l.port == port) {
-            return Err(AwsError::new("DuplicateListener", "A listener already exists on this port for this load balancer"));
+            return Err(AwsError::new(
+                "DuplicateListener",
+                "A listener already exists on this port for this load balancer",
+            ));
         }
         listener.port = port;
     }

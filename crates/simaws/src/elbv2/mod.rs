@@ -82,7 +82,11 @@ fn balancer_operations() -> Vec<Op> {
             [balancer(), req("Attributes", shapes::attributes())],
             attributes::modify_balancer,
         ),
-        Op::write("SetSecurityGroups", [balancer(), req("SecurityGroups", list(text()))], balancers::set_security_groups),
+        Op::write(
+            "SetSecurityGroups",
+            [balancer(), req("SecurityGroups", list(text()))],
+            balancers::set_security_groups,
+        ),
         Op::write(
             "SetSubnets",
             [

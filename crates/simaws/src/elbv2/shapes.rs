@@ -45,7 +45,10 @@ pub(super) fn certificates() -> Shape {
 /// Actions without authentication: forward, redirect, fixed response.
 pub(super) fn actions() -> Shape {
     let forward = structure([
-        opt("TargetGroups", list(structure([req("TargetGroupArn", text()), opt("Weight", int().range(0, 999))])).max(5)),
+        opt(
+            "TargetGroups",
+            list(structure([req("TargetGroupArn", text()), opt("Weight", int().range(0, 999))])).max(5),
+        ),
         opt(
             "TargetGroupStickinessConfig",
             structure([opt("Enabled", boolean()), opt("DurationSeconds", int().range(1, 604_800))]),

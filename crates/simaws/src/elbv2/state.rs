@@ -171,7 +171,10 @@ impl State {
     }
 
     /// The listeners of a load balancer: their ARNs begin alike.
-    pub(super) fn listeners_of<'a>(&'a self, balancer: &str) -> impl Iterator<Item = (&'a String, &'a Listener)> + use<'a> {
+    pub(super) fn listeners_of<'a>(
+        &'a self,
+        balancer: &str,
+    ) -> impl Iterator<Item = (&'a String, &'a Listener)> + use<'a> {
         let prefix = format!("{}/", balancer.replace(":loadbalancer/", ":listener/"));
         self.listeners.range(prefix.clone()..).take_while(move |(arn, _)| arn.starts_with(&prefix))
     }

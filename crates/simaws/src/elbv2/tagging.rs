@@ -46,7 +46,8 @@ fn resources(ctx: &mut Ctx<'_>, input: &Doc) -> Result<Vec<String>, AwsError> {
 /// API Reference, DescribeTags.
 pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let arns = resources(ctx, input)?;
-    let rows = arns.iter().map(|arn| doc! { "ResourceArn" => arn, "Tags" => tags_out(&ctx.tags().of(arn), "Key", "Value") });
+    let rows =
+        arns.iter().map(|arn| doc! { "ResourceArn" => arn, "Tags" => tags_out(&ctx.tags().of(arn), "Key", "Value") });
     Ok(doc! { "TagDescriptions" => rows.collect::<Doc>() })
 }
 

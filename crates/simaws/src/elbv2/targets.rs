@@ -37,9 +37,10 @@ pub(super) fn deregister(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         .list("Targets")
         .iter()
         .flat_map(|t| {
-            let keys = group.targets.keys().filter(|(id, port)| {
-                id == t.need("Id") && t.int("Port").is_none_or(|wanted| wanted == *port)
-            });
+            let keys = group
+                .targets
+                .keys()
+                .filter(|(id, port)| id == t.need("Id") && t.int("Port").is_none_or(|wanted| wanted == *port));
             keys.cloned().collect::<Vec<_>>()
         })
         .collect();
@@ -50,7 +51,11 @@ pub(super) fn deregister(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 }
 
 /// State, reason, description (API Reference, TargetHealth).
-fn health(target: &Target, attached: bool, now: Timestamp) -> (&'static str, Option<&'static str>, Option<&'static str>) {
+fn health(
+    target: &Target,
+    attached: bool,
+    now: Timestamp,
+) -> (&'static str, Option<&'static str>, Option<&'static str>) {
     if target.gone_at.is_some() {
         let text = "Target deregistration is in progress";
         ("draining", Some("Target.DeregistrationInProgress"), Some(text))
@@ -71,16 +76,18 @@ pub(super) fn describe_health(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let attached = state.attached(arn);
     let group = state.groups.get_mut(arn).ok_or_else(no_group)?;
     group.targets.retain(|_, t| t.gone_at.is_none_or(|at| at > now));
-    let row = |id: &str, port: i64, zone: Option<&String>, (state, reason, text): (&str, Option<&str>, Option<&str>)| {
-        doc! {
-            "Target" => doc! { "Id" => id, "Port" => port, "AvailabilityZone" => zone },
-            "HealthCheckPort" => port.to_string(),
-            "TargetHealth" => doc! { "State" => state, "Reason" => reason, "Description" => text },
-        }
-    };
+    let row =
+        |id: &str, port: i64, zone: Option<&String>, (state, reason, text): (&str, Option<&str>, Option<&str>)| {
+            doc! {
+                "Target" => doc! { "Id" => id, "Port" => port, "AvailabilityZone" => zone },
+                "HealthCheckPort" => port.to_string(),
+                "TargetHealth" => doc! { "State" => state, "Reason" => reason, "Description" => text },
+            }
+        };
     let asked = input.list("Targets");
     if asked.is_empty() {
-        let rows = group.targets.iter().map(|((id, port), t)| row(id, *port, t.zone.as_ref(), health(t, attached, now)));
+        let rows =
+            group.targets.iter().map(|((id, port), t)| row(id, *port, t.zone.as_ref(), health(t, attached, now)));
         return Ok(doc! { "TargetHealthDescriptions" => rows.collect::<Doc>() });
     }
     let rows = asked.iter().map(|t| {
