@@ -1,1 +1,25 @@
-//! runtime
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod clock;
+mod config;
+mod holdings;
+mod janitor;
+mod keys;
+mod look;
+mod observer;
+mod pass;
+mod queue;
+mod runner;
+mod runtime;
+mod shard;
+mod shared;
+mod store_metrics;
+mod tasks;
+mod wake;
+
+pub use clock::{Clock, SystemClock};
+pub use config::Config;
+pub use runtime::{Deps, Handle, Owned, Runtime};
+pub use store_metrics::StoreMetrics;
+pub use tasks::Heartbeat;

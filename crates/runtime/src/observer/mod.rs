@@ -1,0 +1,282 @@
+//! The observer: one sweep per (account, region, kind) for all environments of an account, again and again.
+//!
+//! - A group's period is its lane's, jittered; a throttled one slows down and recovers.
+//! - New objects, and whoever wishes for a fresh look, have their groups swept at once.
+//! - A group whose objects follow another's outputs is swept after that one.
+//! - A sweep that changed nothing writes its freshness and wakes nobody.
+
+mod sweep;
+mod wishes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use model::{Class, ObserveError};
+use tokio::time::Instant;
+
+pub(crate) use wishes::{Granted, Wishes};
+
+use crate::cache::Ticket;
+use crate::holdings::Group;
+use crate::queue::Priority;
+use crate::shared::{CredentialState, Shard, Shared, lock};
+use sweep::{Outcome, sweep};
+
+/// A failing group slows down to this multiple of its period.
+const SLOWEST: u32 = 8;
+/// STS is asked again after so long, doubling, when it did not confirm the account.
+const CONFIRM_FIRST: Duration = Duration::from_secs(5);
+const CONFIRM_LONGEST: Duration = Duration::from_secs(60);
+/// The loop comes round at least this often.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
+
+/// One group's schedule.
+struct Schedule {
+    due: Instant,
+    /// Multiple of the period.
+    slowed: u32,
+    /// When the last sweep that ended began; a follower waits for one of what it follows.
+    swept: Option<Ticket>,
+    running: bool,
+}
+
+enum Done {
+    Swept(Group, Ticket, Outcome),
+    Confirmed(Result<(), ObserveError>),
+}
+
+/// Sweeps one account until its shard is lost.
+pub(crate) async fn observe(shared: Arc<Shared>, shard: Shard) {
+    let mut observer = Observer {
+        shared: Arc::clone(&shared),
+        shard: shard.clone(),
+        schedules: BTreeMap::new(),
+        running: FuturesUnordered::new(),
+        confirmed: false,
+        unconfirmed_for: 0,
+        refused: None,
+        denied: BTreeMap::new(),
+    };
+    observer.confirm_after(Duration::ZERO);
+    loop {
+        // Before looking at the wishes, so that none is missed.
+        let changed = shared.wishes.changed();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        observer.start_due();
+        let next = observer.next_due();
+        // Every arm is cancel safe: the stream keeps its futures, and the state is looked at anew each time.
+        tokio::select! {
+            () = shard.stop.cancelled() => return,
+            Some(done) = observer.running.next() => observer.finish(done),
+            () = &mut changed => {}
+            () = tokio::time::sleep_until(next) => {}
+        }
+    }
+}
+
+struct Observer {
+    shared: Arc<Shared>,
+    shard: Shard,
+    schedules: BTreeMap<Group, Schedule>,
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// STS has confirmed the account: nothing is called before.
+    confirmed: bool,
+    unconfirmed_for: u32,
+    /// What STS said against our credentials.
+    refused: Option<String>,
+    /// The groups that we may not read, and what AWS said.
+    denied: BTreeMap<Group, String>,
+}
+
+impl Observer {
+    fn confirm_after(&self, delay: Duration) {
+        let shared = Arc::clone(&self.shared);
+        let account = self.shard.account.clone();
+        self.running.push(Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            let longest = shared.config.call_timeout * 2;
+            let result = tokio::time::timeout(longest, shared.cloud.confirm(&account)).await;
+            Done::Confirmed(result.unwrap_or_else(|_| {
+                Err(ObserveError {
+                    class: Class::Transient,
+                    operation: "sts:GetCallerIdentity".to_owned(),
+                    code: "Timeout".to_owned(),
+                    message: format!("no answer within {} s", longest.as_secs()),
+                    request_id: None,
+                })
+            }))
+        }));
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        let groups: BTreeSet<Group> = self.shared.holdings.groups_of(&self.shard.account).into_iter().collect();
+        self.schedules.retain(|group, _| {
+            let kept = groups.contains(group);
+            if !kept {
+                self.shared.metrics.observer.forget(group.kind.as_str(), &scope_label(group));
+            }
+            kept
+        });
+        for group in &groups {
+            self.schedules.entry(group.clone()).or_insert(Schedule { due: now, slowed: 1, swept: None, running: false });
+        }
+        let account = self.shard.account.clone();
+        for group in self.shared.wishes.take_soon(|group| group.account == account) {
+            if let Some(schedule) = self.schedules.get_mut(&group) {
+                schedule.due = now;
+            }
+        }
+        let granted = self.shared.wishes.drop_missing(|group| group.account != account || groups.contains(group));
+        self.grant(granted);
+        if !self.confirmed {
+            return;
+        }
+        let due: Vec<Group> = self
+            .schedules
+            .iter()
+            .filter(|(_, schedule)| schedule.due <= now && !schedule.running)
+            .map(|(group, _)| group.clone())
+            .collect();
+        for group in due {
+            let running = self.schedules.values().filter(|schedule| schedule.running).count();
+            if running >= self.shared.config.sweeps {
+                return;
+            }
+            if !self.waits_for_another(&group, now) {
+                self.start(&group);
+            }
+        }
+    }
+
+    /// A follower goes after what it follows, when that is about to be swept or never was.
+    fn waits_for_another(&self, group: &Group, now: Instant) -> bool {
+        self.shared.holdings.followed(group).iter().filter(|followed| *followed != group).any(|followed| {
+            self.schedules.get(followed).is_some_and(|other| other.running || other.due <= now || other.swept.is_none())
+        })
+    }
+
+    fn start(&mut self, group: &Group) {
+        if let Some(schedule) = self.schedules.get_mut(group) {
+            schedule.running = true;
+        }
+        let (shared, shard, group) = (Arc::clone(&self.shared), self.shard.clone(), group.clone());
+        self.running.push(Box::pin(async move {
+            let (began, outcome) = sweep(&shared, &shard, &group).await;
+            Done::Swept(group, began, outcome)
+        }));
+    }
+
+    fn next_due(&self) -> Instant {
+        let now = Instant::now();
+        // What is due already waits for a place, another group or STS, whose end wakes the loop: a second look in a
+        // second is a safety net.
+        let soonest = self.schedules.values().filter(|schedule| !schedule.running && schedule.due > now);
+        soonest.map(|schedule| schedule.due).min().unwrap_or(now + IDLE_LOOK).min(now + IDLE_LOOK)
+    }
+
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Confirmed(result) => self.finish_confirming(result),
+            Done::Swept(group, began, outcome) => self.finish_sweep(&group, began, &outcome),
+        }
+    }
+
+    fn finish_confirming(&mut self, result: Result<(), ObserveError>) {
+        match result {
+            Ok(()) => {
+                self.confirmed = true;
+                self.unconfirmed_for = 0;
+                self.refused = None;
+                self.credentials();
+                self.confirm_after(self.shared.config.confirm_period);
+            }
+            Err(error) => {
+                // Once confirmed, a lost connection to STS says nothing about the credentials.
+                let lasting = !matches!(error.class, Class::Throttled | Class::Transient);
+                if lasting || !self.confirmed {
+                    self.confirmed = false;
+                    tracing::warn!(account = %self.shard.account, %error, "the account is not confirmed");
+                    self.refused = Some(error.to_string());
+                    self.credentials();
+                    // Nobody looks before STS agrees again: who waits for a look is told how things stand.
+                    let granted = self.shared.wishes.drop_missing(|group| group.account != self.shard.account);
+                    self.grant(granted);
+                }
+                let delay = CONFIRM_FIRST.saturating_mul(1 << self.unconfirmed_for.min(4)).min(CONFIRM_LONGEST);
+                self.unconfirmed_for += 1;
+                self.confirm_after(delay);
+            }
+        }
+    }
+
+    fn credentials(&self) {
+        let against = self.refused.as_ref().or_else(|| self.denied.values().next());
+        let state = against.map_or(CredentialState::Valid, |why| CredentialState::Invalid(why.clone()));
+        self.shared.metrics.environments.set_credentials(self.shard.account.as_str(), against.is_none());
+        if self.shared.credentials.set(&self.shard.account, state) {
+            for name in self.shared.holdings.environments_of(&self.shard.account) {
+                self.shared.queue.add(name, Priority::Background);
+            }
+        }
+    }
+
+    fn finish_sweep(&mut self, group: &Group, began: Ticket, outcome: &Outcome) {
+        let period = self.shared.period_of(group);
+        let jitter = 0.9 + 0.2 * self.shared.jitter();
+        if let Some(schedule) = self.schedules.get_mut(group) {
+            schedule.running = false;
+            schedule.swept = Some(began);
+            schedule.slowed = match outcome.failure {
+                None => (schedule.slowed / 2).max(1),
+                Some(Class::Throttled) => (schedule.slowed * 2).min(SLOWEST),
+                Some(_) => schedule.slowed,
+            };
+            schedule.due = Instant::now() + (period * schedule.slowed).mul_f64(jitter);
+        }
+        match &outcome.denied {
+            Some(message) => {
+                self.denied.insert(group.clone(), message.clone());
+                self.credentials();
+            }
+            None if outcome.failure.is_none() && self.denied.remove(group).is_some() => self.credentials(),
+            None => {}
+        }
+        if !outcome.changed.is_empty() {
+            let followers = self.shared.holdings.followers(&outcome.changed);
+            for follower in followers.into_iter().filter(|follower| self.shared.follower_moved(follower)) {
+                if let Some(schedule) = self.schedules.get_mut(&follower) {
+                    schedule.due = Instant::now();
+                }
+            }
+            let woken: BTreeSet<_> =
+                outcome.changed.iter().flat_map(|key| self.shared.holdings.holders(key)).collect();
+            for name in woken {
+                self.shared.queue.add(name, Priority::Background);
+                self.shared.metrics.queue.added();
+            }
+        }
+        let granted = self.shared.wishes.swept(group, began);
+        self.grant(granted);
+    }
+
+    fn grant(&self, granted: Vec<Granted>) {
+        for one in granted {
+            if !one.requests.is_empty() {
+                lock(&self.shared.requests).entry(Arc::clone(&one.environment)).or_default().extend(one.requests);
+            }
+            self.shared.queue.add(one.environment, one.priority);
+            self.shared.metrics.queue.added();
+        }
+    }
+}
+
+/// The metric registry's key of a group's place.
+pub(crate) fn scope_label(group: &Group) -> String {
+    format!("{}/{}", group.account, group.region)
+}

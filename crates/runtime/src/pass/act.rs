@@ -1,0 +1,238 @@
+//! One step: journal the intent, call AWS, settle the journal, look, and say what came of it.
+
+use std::collections::BTreeSet;
+
+use engine::guard::{Cap, fingerprint};
+use engine::{PlannedResource, requeue};
+use jiff::{SignedDuration, ToSpan as _};
+use kinds::Acted;
+use model::plan::Verb;
+use model::{ActError, Class, Effect, Observation, ResourceKey, Step, Unknown};
+use serde_json::json;
+use store::{Intent, MutationOutcome, Resolution};
+use telemetry::metrics::StepOutcome;
+
+use super::{Halt, Pass, Retry, history};
+use crate::keys;
+use crate::look::Start;
+
+/// Another try in the same pass after AWS said that the object is not as we saw it.
+const MOST_CONFLICTS: u32 = 2;
+
+impl Pass<'_> {
+    /// Carries out one step that the guard let through and whose object was looked at in this pass.
+    pub(super) async fn perform(&mut self, resource: &PlannedResource, step: &Step) -> Result<(), Halt> {
+        let key = &resource.key;
+        let Start::At(at) = self.start(key) else {
+            self.stopped.insert(key.clone());
+            return Ok(());
+        };
+        if !self.shard.may_begin(self.shared.config.call_timeout) {
+            return Err(Halt::Lease);
+        }
+        let place = if self.counted { None } else { Some(self.shared.cap.lock().await) };
+        if !self.counted && !self.take_place().await? {
+            return Ok(());
+        }
+        let print = history::print(key, step);
+        let rows = self.histories.get(key).map(Vec::as_slice).unwrap_or_default();
+        let token = history::token(self.row.uid, &print, rows);
+        let intent = Intent {
+            environment_uid: self.row.uid,
+            environment: self.row.name.clone(),
+            generation: self.row.generation,
+            resource: keys::to_store(key),
+            step: step.operation.to_string(),
+            body: history::journalled(step, &print),
+            risk: step.risk.to_string(),
+            token: token.clone(),
+            now: self.now,
+        };
+        let id = self.shared.store.begin_mutation(&intent, &self.shard.fence).await?;
+        drop(place);
+        self.before(resource, step);
+        tracing::info!(environment = %self.name, resource = %key, step = %step.operation, risk = %step.risk, reason = %step.reason, "acting");
+        let result = self.shared.act(key, at, step, &token).await;
+        self.histories.remove(key);
+        *self.acts.entry(key.clone()).or_default() += 1;
+        let settled = self.settle(id, &result).await;
+        if let Ok(Acted { at: Some(at), .. }) = &result {
+            self.moved.insert(key.clone(), at.clone());
+        }
+        self.look_at(BTreeSet::from([key.clone()])).await;
+        // A store that failed ends the pass only now: the object has been looked at, and the journal row that stays
+        // open is resolved by the next pass.
+        settled?;
+        self.judge_result(id, resource, step, &print, &result).await
+    }
+
+    /// Marks the object before the call.
+    fn before(&mut self, resource: &PlannedResource, step: &Step) {
+        let key = &resource.key;
+        if self.agreed_before(key) && !self.leaving.contains_key(key) {
+            self.drift_seen(key, step);
+        }
+        self.note_events(key, &resource.plan.notes);
+        if let Some(note) = &resource.plan.remember {
+            self.notes.insert(key.clone(), note.clone());
+        }
+        self.shared.cache.in_flight(key, self.now);
+        let unknown = Observation::Unknown { since: self.now, why: Unknown::InFlight };
+        self.snapshot.set(key.clone(), unknown);
+    }
+
+    /// Whether this environment is among those that may be changed this hour.
+    async fn take_place(&mut self) -> Result<bool, Halt> {
+        let Some(limit) = self.cap_limit else {
+            self.counted = true;
+            return Ok(true);
+        };
+        let hour = SignedDuration::from_hours(1);
+        let since = self.now.saturating_sub(hour).unwrap_or(self.now);
+        let changed = self.shared.store.environments_mutated_since(since).await?;
+        if changed.iter().any(|(uid, _)| *uid == self.row.uid) || (changed.len() as u64) < limit {
+            self.counted = true;
+            return Ok(true);
+        }
+        let until = self.now.checked_add(5.minutes()).ok();
+        let message = format!("{limit} environments may be changed within an hour, and as many were");
+        self.cap = Some(Cap { message, until });
+        Ok(false)
+    }
+
+    /// Settles the journal with what the call said.
+    async fn settle(&self, id: i64, result: &Result<Acted, ActError>) -> Result<(), Halt> {
+        let (outcome, resolution) = match result {
+            Ok(acted) => (
+                MutationOutcome::Applied,
+                Resolution { request_id: acted.request_id.clone(), ..Resolution::default() },
+            ),
+            Err(error) => {
+                let outcome = match error.effect {
+                    Effect::NotApplied => MutationOutcome::NotApplied,
+                    Effect::Unknown => MutationOutcome::Unknown,
+                    Effect::Applied => MutationOutcome::Applied,
+                };
+                let resolution = Resolution {
+                    request_id: error.request_id.clone(),
+                    error_class: Some(error.class.to_string()),
+                    effective: None,
+                };
+                (outcome, resolution)
+            }
+        };
+        self.shared.store.resolve_mutation(id, outcome, &resolution, self.shared.clock.now()).await?;
+        Ok(())
+    }
+
+    /// What came of the step, by the look that followed it.
+    async fn judge_result(
+        &mut self,
+        id: i64,
+        resource: &PlannedResource,
+        step: &Step,
+        print: &str,
+        result: &Result<Acted, ActError>,
+    ) -> Result<(), Halt> {
+        let key = &resource.key;
+        self.now = self.shared.clock.now();
+        let effective = self.looked.contains(key).then(|| !self.still_planned(key, print));
+        let applied = match result {
+            Ok(_) => true,
+            Err(error) => match error.effect {
+                Effect::Applied => true,
+                Effect::NotApplied => false,
+                // A step that is no longer planned has had its effect. What cannot be seen stays open.
+                Effect::Unknown => effective == Some(true),
+            },
+        };
+        let unknown = matches!(result, Err(error) if error.effect == Effect::Unknown);
+        if let Some(effective) = effective.filter(|_| applied || unknown) {
+            let outcome = if applied { MutationOutcome::Applied } else { MutationOutcome::NotApplied };
+            let resolution = Resolution { effective: applied.then_some(effective), ..Resolution::default() };
+            self.shared.store.resolve_mutation(id, outcome, &resolution, self.now).await?;
+        }
+        self.note_act(key, step, result, effective.filter(|_| applied));
+        if step.adopts && (applied || unknown) {
+            self.memory.adopted.insert(key.clone(), self.row.generation);
+        }
+        if applied {
+            self.acted_prints.insert(fingerprint(self.row.generation, key, step));
+        }
+        match (applied, effective, result) {
+            (true, Some(true), _) => {
+                self.memory.retries.remove(key);
+                self.done_event(resource, step, result);
+            }
+            (true, Some(false), _) => {
+                self.memory.suspects.entry(key.clone()).or_default().push((id, print.to_owned()));
+                self.back_off(key, Class::Transient, None);
+            }
+            (true, None, _) => {
+                self.stopped.insert(key.clone());
+            }
+            (false, _, Err(error)) => self.failed(key, step, error),
+            (false, _, Ok(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, key: &ResourceKey, step: &Step, error: &ActError) {
+        tracing::warn!(environment = %self.name, resource = %key, step = %step.operation, class = %error.class, effect = %error.effect, %error, "the step failed");
+        let races = matches!(error.class, Class::Conflict | Class::NotFound);
+        let tries = self.acts.get(key).copied().unwrap_or_default();
+        if races && tries < MOST_CONFLICTS && self.looked.contains(key) {
+            // It was looked at anew already: plan again.
+            return;
+        }
+        self.back_off(key, error.class, Some(error.clone()));
+        self.failure_event(key, step, error);
+    }
+
+    /// The object is left alone for a while.
+    fn back_off(&mut self, key: &ResourceKey, class: Class, error: Option<ActError>) {
+        let attempts = self.memory.retries.get(key).map_or(0, |retry| retry.attempts) + 1;
+        let delay = requeue::backoff(class, attempts, self.shared.jitter());
+        let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+        let not_before = self.now.checked_add(delay).unwrap_or(self.now);
+        self.memory.retries.insert(key.clone(), Retry { attempts, not_before, error });
+        self.stopped.insert(key.clone());
+    }
+
+    /// Whether the same write is still planned.
+    pub(super) fn still_planned(&self, key: &ResourceKey, print: &str) -> bool {
+        let plan = self.plan();
+        let Some(resource) = plan.resources.iter().find(|resource| resource.key == *key) else { return false };
+        resource.plan.steps.iter().any(|step| history::print(key, step) == print)
+    }
+
+    /// What the managed resource says about its last write.
+    fn note_act(&mut self, key: &ResourceKey, step: &Step, result: &Result<Acted, ActError>, effective: Option<bool>) {
+        let outcome = match (result, effective) {
+            (_, Some(true)) => StepOutcome::Effective,
+            (_, Some(false)) => StepOutcome::WithoutEffect,
+            (Err(error), None) if error.effect == Effect::NotApplied => StepOutcome::NotApplied,
+            (_, None) => StepOutcome::Unknown,
+        };
+        self.shared.metrics.reconcile.stepped(key.kind.as_str(), &step.operation, outcome);
+        let (request_id, error) = match result {
+            Ok(acted) => (acted.request_id.clone(), None),
+            Err(error) => (error.request_id.clone(), Some(error.to_string())),
+        };
+        let verb: &'static str = match step.verb {
+            Verb::Create => "Create",
+            Verb::Update => "Update",
+            Verb::Delete => "Delete",
+        };
+        let outcome: &'static str = outcome.into();
+        let act = json!({
+            "operation": step.operation,
+            "verb": verb,
+            "at": self.now,
+            "outcome": outcome,
+            "requestId": request_id,
+            "error": error,
+        });
+        self.last_acts.insert(key.clone(), act);
+    }
+}

@@ -1,0 +1,126 @@
+//! Objects on their way out: items taken out of the document, and the whole environment when it is deleted.
+//!
+//! What is not marked as ours is let go, never deleted. An environment goes only when every object that its policy
+//! deletes was read directly and found absent.
+
+use std::collections::BTreeSet;
+
+use engine::EnvironmentPlan;
+use model::env::OnDelete;
+use model::{Observation, ResourceKey, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use super::{Halt, Outcome, Pass};
+
+/// The engine's reason for an object that is not marked as ours.
+const NOT_OURS: &str = "NotOurs";
+
+impl Pass<'_> {
+    /// Finds what is on its way out.
+    pub(super) fn find_leaving(&mut self) {
+        let graph = &self.document.graph;
+        let claimed: BTreeSet<ResourceKey> = graph.claims().map(|node| node.key.clone()).collect();
+        let stored = self.rows.iter().filter(|(key, _)| !claimed.contains(*key));
+        self.leaving = stored.map(|(key, row)| (key.clone(), stored_needs(&row.report))).collect();
+        if self.deleting() {
+            for node in graph.claims() {
+                self.leaving.insert(node.key.clone(), node.needs.iter().cloned().collect());
+            }
+        }
+    }
+
+    /// The tags that mark this environment's objects.
+    pub(super) fn ownership_tags(&self) -> Tags {
+        let mut tags = self.document.environment.spec.tags.clone();
+        tags.insert(TAG_ENVIRONMENT.to_owned(), self.row.name.clone());
+        tags.insert(TAG_MANAGED_BY.to_owned(), self.shared.config.installation.clone());
+        tags
+    }
+
+    fn deletes(&self) -> bool {
+        let policy = &self.document.environment.spec.policy;
+        let rule = if self.deleting() { policy.on_delete } else { policy.on_remove };
+        rule == OnDelete::Delete
+    }
+
+    /// Whether an object may be removed now: what needs it goes first. True for what stays.
+    pub(super) fn may_leave(&self, key: &ResourceKey) -> bool {
+        if !self.leaving.contains_key(key) {
+            return true;
+        }
+        !self.leaving.iter().any(|(other, needs)| other != key && !self.gone.contains(other) && needs.contains(key))
+    }
+
+    /// Strikes off what is gone, or is let go. Answers whether anything was.
+    pub(super) fn settle_leaving(&mut self, plan: &EnvironmentPlan) -> bool {
+        let deletes = self.deletes();
+        let open: BTreeSet<ResourceKey> =
+            self.unresolved.iter().filter_map(|row| crate::keys::from_store(&row.resource)).collect();
+        let keys: Vec<ResourceKey> =
+            self.leaving.keys().filter(|key| !self.gone.contains(*key) && !open.contains(*key)).cloned().collect();
+        let before = self.gone.len();
+        for key in keys {
+            if !deletes {
+                self.let_go(&key, "it is no longer declared, and policy.onRemove is Retain");
+            } else if self.shared.registry.of(&key).is_none() {
+                self.let_go(&key, "this release does not know its kind");
+            } else if self.looked.contains(&key) {
+                self.settle_one(&key, plan);
+            }
+        }
+        self.gone.len() > before
+    }
+
+    fn settle_one(&mut self, key: &ResourceKey, plan: &EnvironmentPlan) {
+        match self.snapshot.get(key) {
+            Observation::Absent => {
+                if self.rows.contains_key(key) || self.acts.contains_key(key) {
+                    self.event(key, "Normal", "Deleted", format!("{key} is gone"), json!({}));
+                }
+                self.gone.insert(key.clone());
+            }
+            Observation::Present(_) => {
+                let Some(resource) = plan.resources.iter().find(|resource| resource.key == *key) else { return };
+                if resource.plan.waits.iter().any(|wait| wait.reason == NOT_OURS) {
+                    self.let_go(key, "it is not marked as ours, so it is not deleted");
+                } else if resource.plan.steps.is_empty() && resource.plan.waits.is_empty() {
+                    self.let_go(key, "there is nothing of it to delete");
+                }
+            }
+            Observation::Unknown { .. } => {}
+        }
+    }
+
+    fn let_go(&mut self, key: &ResourceKey, why: &str) {
+        self.event(key, "Normal", "Orphaned", format!("{key} is no longer managed and stays as it is: {why}"), json!({}));
+        self.gone.insert(key.clone());
+    }
+
+    /// Whether everything that was to go has gone.
+    pub(super) fn nothing_left(&self) -> bool {
+        self.unresolved.is_empty() && self.leaving.keys().all(|key| self.gone.contains(key))
+    }
+
+    /// Deletion under `Retain`: everything is let go, and the environment goes at once.
+    pub(super) async fn release(&mut self) -> Result<Outcome, Halt> {
+        self.environment_event("Normal", "Released", "the environment is deleted; its AWS objects stay as they are");
+        self.remove().await
+    }
+
+    /// Everything is gone: so is the environment.
+    pub(super) async fn remove(&mut self) -> Result<Outcome, Halt> {
+        self.environment_event("Normal", "Deleted", "the environment is deleted");
+        self.shared.store.write_events(&self.events).await?;
+        self.shared.store.remove_environment(self.row.uid, Some(&self.shard.fence)).await?;
+        for request in &self.requests {
+            self.shared.store.answer_request(*request, &json!({ "handled": true, "deleted": true })).await?;
+        }
+        Ok(Outcome::forget())
+    }
+}
+
+/// What a stored resource needs, as its report says.
+fn stored_needs(report: &Value) -> BTreeSet<ResourceKey> {
+    report.get("needs").and_then(|needs| BTreeSet::deserialize(needs).ok()).unwrap_or_default()
+}

@@ -1,0 +1,191 @@
+//! One pass over one environment: observe → plan → guard → act → verify → record.
+//!
+//! It works on what the cache knows, looks directly at what is unknown and at what it is about to touch, carries out
+//! the first step of a resource that the guard lets through, looks again, and plans anew, until nothing is left to do
+//! now. It retries nothing, waits for nothing, and gets no hint of what changed.
+
+mod act;
+mod converge;
+mod document;
+mod events;
+mod history;
+mod leave;
+mod load;
+mod look;
+mod plan;
+pub(crate) mod preview;
+mod recover;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use engine::Snapshot;
+use engine::guard::{Cap, Hold};
+use jiff::Timestamp;
+use model::env::Mode;
+use model::{ActError, Class, ObserveError, ResourceKey};
+use serde_json::Value;
+use store::{Approval, EnvironmentRow, JournalRow, ManagedResourceRow, NewEvent};
+use telemetry::metrics::ReconcileResult;
+use uuid::Uuid;
+
+use crate::cache::Ticket;
+use crate::holdings::EnvName;
+use crate::shared::{Shard, Shared};
+
+pub(crate) use document::Document;
+pub(crate) use load::run;
+
+/// What one pass leaves for the next of the same environment. Lost with the process: all of it can be found again.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    uid: Uuid,
+    epoch: i64,
+    document: Option<Arc<Document>>,
+    /// Only what was observed after this was observed after the generation was written.
+    written: Ticket,
+    /// Which generation adopted an object.
+    adopted: BTreeMap<ResourceKey, i64>,
+    /// Objects that are not written to for a while.
+    retries: BTreeMap<ResourceKey, Retry>,
+    /// Writes of which no effect was seen: by journal id, with their print. If the effect shows later, the journal
+    /// is told.
+    suspects: BTreeMap<ResourceKey, Vec<(i64, String)>>,
+    /// When drift was first seen.
+    detected: BTreeMap<ResourceKey, Timestamp>,
+    /// When a fresh look at everything was asked for last.
+    look_asked: Option<Timestamp>,
+}
+
+/// An object is not written to before a time, because a write failed or showed no effect.
+#[derive(Debug, Clone)]
+struct Retry {
+    attempts: u32,
+    not_before: Timestamp,
+    /// `None`: it succeeded and showed no effect.
+    error: Option<ActError>,
+}
+
+/// What a pass says about its environment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// The class of its gravest failure, of the pass as a whole.
+    pub(crate) failure: Option<Class>,
+    /// Work is left that can go on at once.
+    pub(crate) more: bool,
+    /// Something is under way in AWS.
+    pub(crate) progressing: bool,
+    /// The earliest known end of a wait or hold.
+    pub(crate) until: Option<Timestamp>,
+    /// The next edge of a window, when a step waits for one.
+    pub(crate) window_edge: Option<Timestamp>,
+    /// The environment is gone, or another replica's: nothing is to be looked at again.
+    pub(crate) forget: bool,
+}
+
+impl Outcome {
+    fn idle() -> Self {
+        Self { failure: None, more: false, progressing: false, until: None, window_edge: None, forget: false }
+    }
+
+    fn failed(class: Class) -> Self {
+        Self { failure: Some(class), ..Self::idle() }
+    }
+
+    fn forget() -> Self {
+        Self { forget: true, ..Self::idle() }
+    }
+
+    /// In controller-runtime's words.
+    pub(crate) fn result(&self) -> ReconcileResult {
+        if self.failure.is_some() {
+            ReconcileResult::Error
+        } else if self.more {
+            ReconcileResult::Requeue
+        } else if self.progressing || self.until.is_some() {
+            ReconcileResult::RequeueAfter
+        } else {
+            ReconcileResult::Success
+        }
+    }
+}
+
+/// Why a pass ends early.
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    /// The lease is lost, or too short for another call.
+    #[error("the lease is lost or too short")]
+    Lease,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] store::Error),
+}
+
+/// One pass.
+struct Pass<'a> {
+    shared: &'a Shared,
+    shard: &'a Shard,
+    name: &'a EnvName,
+    row: EnvironmentRow,
+    document: Arc<Document>,
+    operator_mode: Mode,
+    cap_limit: Option<u64>,
+    rows: BTreeMap<ResourceKey, ManagedResourceRow>,
+    memory: Memory,
+    /// A user asked for it: what is held back for lack of effect is tried once more.
+    requests: BTreeSet<Uuid>,
+    now: Timestamp,
+
+    snapshot: Snapshot,
+    /// Where each follower's observation was read.
+    read_at: BTreeMap<ResourceKey, Option<String>>,
+    /// Where an act said that its object is to be read from now on.
+    moved: BTreeMap<ResourceKey, String>,
+    /// Directly read in this pass.
+    looked: BTreeSet<ResourceKey>,
+    /// Tried to.
+    tried: BTreeSet<ResourceKey>,
+    read_errors: BTreeMap<ResourceKey, ObserveError>,
+
+    /// Kinds' notes for the next pass.
+    notes: BTreeMap<ResourceKey, Value>,
+    unresolved: Vec<JournalRow>,
+    approvals: Option<Vec<Approval>>,
+    approved: Vec<String>,
+    histories: BTreeMap<ResourceKey, Vec<JournalRow>>,
+    /// This environment counts among those changed this hour.
+    counted: bool,
+    cap: Option<Cap>,
+    holds: BTreeMap<ResourceKey, Hold>,
+
+    /// Objects on their way out, with what they need.
+    leaving: BTreeMap<ResourceKey, BTreeSet<ResourceKey>>,
+    /// Objects no longer managed.
+    gone: BTreeSet<ResourceKey>,
+
+    /// Not acted on again in this pass.
+    stopped: BTreeSet<ResourceKey>,
+    acts: BTreeMap<ResourceKey, u32>,
+    last_acts: BTreeMap<ResourceKey, Value>,
+    acted_prints: BTreeSet<String>,
+    /// Drift and notes that have an event already.
+    reported: BTreeSet<String>,
+    events: Vec<NewEvent>,
+    more: bool,
+}
+
+impl Pass<'_> {
+    fn deleting(&self) -> bool {
+        self.row.deletion_requested_at.is_some()
+    }
+
+    /// The generation with which a resource was last in sync, as stored.
+    fn synced_generation(&self, key: &ResourceKey) -> Option<i64> {
+        self.rows.get(key)?.report.get("syncedGeneration")?.as_i64()
+    }
+
+    fn agreed_before(&self, key: &ResourceKey) -> bool {
+        self.synced_generation(key) == Some(self.row.generation)
+    }
+}

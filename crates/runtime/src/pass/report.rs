@@ -1,0 +1,423 @@
+//! What a pass found, as it is stored: the environment's status, its managed resources, and events about what is new.
+//!
+//! Nothing here changes with time alone. Ages are joined when it is read, so that a pass that finds the same writes
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use engine::conditions::{self, Credentials, EnvironmentFacts, ResourceFacts, Seen};
+use engine::guard::Hold;
+use engine::{EnvironmentPlan, Health, PlannedResource, requeue};
+use jiff::Timestamp;
+use model::condition::{self, Condition, ConditionStatus, ConditionType};
+use model::{ActError, Effect, Observation, ObserveError, ResourceKey, ResourcePlan, Wait, WaitKind};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use store::{EnvironmentRow, NewEvent, PassRecord, ResourceUpsert};
+use telemetry::metrics::{EnvironmentGauges, ResourceCounts};
+
+use super::plan::{gated_json, step_json};
+use super::{Outcome, Pass};
+use crate::holdings::EnvName;
+use crate::keys;
+use crate::shared::{CredentialState, Shard, Shared};
+
+/// Waits on another object of the same environment: what ends them is that object's own wait or change.
+const ON_ANOTHER: [&str; 5] =
+    ["DependencyChanging", "DependencyNotReady", "DependencyUnknown", "ParentNotReady", "DependantsFirst"];
+
+/// What a pass records.
+pub(super) struct Report {
+    status: Value,
+    resources: Vec<ResourceUpsert>,
+    gone: Vec<store::ResourceKey>,
+    events: Vec<NewEvent>,
+    gauges: EnvironmentGauges,
+}
+
+/// One resource with all that is said about it.
+struct Entry {
+    key: ResourceKey,
+    name: String,
+    resource: PlannedResource,
+    hold: Option<Hold>,
+    error: Option<ActError>,
+    retry_at: Option<Timestamp>,
+    seen: Seen,
+    since_write: bool,
+    agreed_before: bool,
+    leaving: bool,
+}
+
+impl Entry {
+    fn facts(&self) -> ResourceFacts<'_> {
+        ResourceFacts {
+            name: &self.name,
+            seen: self.seen,
+            since_write: self.since_write,
+            plan: &self.resource.plan,
+            hold: self.hold.as_ref(),
+            error: self.error.as_ref(),
+            health: self.resource.health.as_ref(),
+            backup: self.resource.backup.as_ref(),
+            agreed_before: self.agreed_before,
+            leaving: self.leaving,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn record<'a>(&'a self, pass: &Pass<'_>) -> PassRecord<'a> {
+        PassRecord {
+            uid: pass.row.uid,
+            generation: pass.row.generation,
+            status: &self.status,
+            resources: &self.resources,
+            gone: &self.gone,
+            events: &self.events,
+            now: pass.now,
+        }
+    }
+
+    pub(super) fn publish(&self, shared: &Shared, name: &EnvName) {
+        shared.metrics.environments.set(name, self.gauges.clone());
+    }
+
+    /// The answer to a reconcile request that this pass handled.
+    pub(super) fn answer(&self) -> Value {
+        json!({ "handled": true, "status": self.status })
+    }
+}
+
+impl Pass<'_> {
+    /// Puts together all that is said, and when the environment is worth looking at again.
+    pub(super) fn report(&mut self, plan: &EnvironmentPlan) -> (Report, Outcome) {
+        let entries = self.entries(plan);
+        for entry in &entries {
+            self.drift_of(entry);
+            self.note_events(&entry.key, &entry.resource.plan.notes);
+        }
+        let resources: Vec<ResourceUpsert> = entries.iter().map(|entry| self.resource(entry)).collect();
+        let facts: Vec<ResourceFacts<'_>> = entries.iter().map(Entry::facts).collect();
+        let pause = self.pause();
+        let credentials = self.shared.credentials.get(&self.shard.account);
+        let conditions = conditions::environment(
+            &old_conditions(&self.row.status["conditions"]),
+            &EnvironmentFacts {
+                now: self.now,
+                generation: self.row.generation,
+                resources: &facts,
+                paused: pause.as_ref(),
+                credentials: said_of(&credentials),
+                invalid_spec: None,
+                deleting: self.deleting(),
+            },
+        );
+        let outcome = self.outcome(&entries, pause.and_then(|pause| pause.until));
+        let status = self.status(plan, &entries, &conditions);
+        let gauges = gauges(&entries, &conditions);
+        let report = Report {
+            status,
+            resources,
+            gone: self.gone.iter().map(keys::to_store).collect(),
+            events: std::mem::take(&mut self.events),
+            gauges,
+        };
+        (report, outcome)
+    }
+
+    fn entries(&self, plan: &EnvironmentPlan) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = plan.resources.iter().map(|resource| self.entry(resource.clone())).collect();
+        // What leaves and is not known to be there has no plan, and is still to be shown.
+        for key in self.leaving.keys().filter(|key| !self.gone.contains(*key)) {
+            if plan.resources.iter().any(|resource| resource.key == *key) || !self.rows.contains_key(key) {
+                continue;
+            }
+            let message = format!("{key} is to be deleted, and not known now");
+            entries.push(self.entry(PlannedResource {
+                key: key.clone(),
+                path: String::new(),
+                plan: ResourcePlan::wait(Wait::new(WaitKind::Unknown, "NotObserved", message)),
+                health: None,
+                backup: None,
+                adopted_now: false,
+            }));
+        }
+        entries
+    }
+
+    fn entry(&self, mut resource: PlannedResource) -> Entry {
+        let key = resource.key.clone();
+        let leaving = self.leaving.contains_key(&key);
+        let retry = self.memory.retries.get(&key).filter(|_| !resource.plan.steps.is_empty());
+        if let Some(retry) = retry.filter(|retry| retry.error.is_none()) {
+            let message = "it was written, and AWS does not show the effect yet";
+            resource.plan.waits.push(Wait::new(WaitKind::Progressing, "NotEffectiveYet", message).until(retry.not_before));
+        }
+        if !resource.plan.steps.is_empty() && !self.may_leave(&key) {
+            let message = "what needs it is deleted first";
+            resource.plan.waits.push(Wait::new(WaitKind::Progressing, "DependantsFirst", message));
+        }
+        let error = retry.and_then(|retry| retry.error.clone());
+        let error = error.or_else(|| self.read_errors.get(&key).map(as_act_error));
+        Entry {
+            name: key.to_string(),
+            hold: self.holds.get(&key).cloned(),
+            error,
+            retry_at: retry.map(|retry| retry.not_before),
+            seen: self.seen_as(&key),
+            since_write: self.seen_since_write(&key),
+            agreed_before: self.agreed_before(&key),
+            leaving,
+            key,
+            resource,
+        }
+    }
+
+    /// Drift that this pass did not repair has its event too; drift that is gone is forgotten.
+    fn drift_of(&mut self, entry: &Entry) {
+        if entry.facts().drifted() {
+            for step in &entry.resource.plan.steps {
+                self.drift_seen(&entry.key, step);
+            }
+        } else if entry.seen != Seen::Unknown {
+            self.memory.detected.remove(&entry.key);
+            self.memory.retries.retain(|key, _| *key != entry.key || !entry.resource.plan.steps.is_empty());
+        }
+    }
+
+    /// One managed resource as it is stored. Events about what is new on the way.
+    fn resource(&mut self, entry: &Entry) -> ResourceUpsert {
+        let facts = entry.facts();
+        let row = self.rows.get(&entry.key);
+        let old = old_conditions(row.map_or(&Value::Null, |row| &row.conditions));
+        let conditions = conditions::resource(&old, &facts, self.row.generation, self.now);
+        let node = self.document.graph.get(&entry.key);
+        let generation = self.row.generation;
+        let synced = if facts.in_sync() { Some(generation) } else { self.synced_generation(&entry.key) };
+        let steps: Vec<Value> = entry
+            .resource
+            .plan
+            .steps
+            .iter()
+            .enumerate()
+            .map(|(n, step)| step_json(&entry.key, step, entry.hold.as_ref().filter(|_| n == 0)))
+            .collect();
+        let needs: Vec<&ResourceKey> = node.map(|node| node.needs.iter().collect()).unwrap_or_default();
+        let last_act = self.last_acts.get(&entry.key).cloned();
+        let report = json!({
+            "path": entry.resource.path,
+            "observation": observation_json(&self.snapshot.get(&entry.key)),
+            "risk": entry.resource.plan.risk(),
+            "hold": entry.hold,
+            "waits": entry.resource.plan.waits,
+            "notes": entry.resource.plan.notes,
+            "error": entry.error,
+            "retryAt": entry.retry_at,
+            "adoptedGeneration": self.memory.adopted.get(&entry.key),
+            "syncedGeneration": synced,
+            "needs": if node.is_some() { json!(needs) } else { row.map_or(json!([]), |row| row.report["needs"].clone()) },
+            "leaving": entry.leaving,
+            "lastAct": last_act.or_else(|| row.map(|row| row.report["lastAct"].clone())),
+        });
+        let upsert = ResourceUpsert {
+            name: keys::resource_name(&self.row.name, &entry.key),
+            key: keys::to_store(&entry.key),
+            desired: node.map_or(Value::Null, |node| node.desired.to_json()),
+            observed: match self.snapshot.get(&entry.key) {
+                Observation::Present(object) => object.to_json(),
+                Observation::Absent => Value::Null,
+                // What was last seen stays to be shown; the report says that it is not known now.
+                Observation::Unknown { .. } => row.map_or(Value::Null, |row| row.observed.clone()),
+            },
+            diff: Value::Array(steps),
+            conditions: json!(conditions),
+            report,
+            memory: entry.resource.plan.remember.clone().or_else(|| self.notes.get(&entry.key).cloned()),
+        };
+        self.transitions(entry, &old, &conditions);
+        upsert
+    }
+
+    /// Events for what has just become blocked or stalled.
+    fn transitions(&mut self, entry: &Entry, old: &[Condition], new: &[Condition]) {
+        for kind in [ConditionType::Blocked, ConditionType::Stalled] {
+            let Some(now) = condition::find(new, kind).filter(|now| now.status == ConditionStatus::True) else {
+                continue;
+            };
+            let before = condition::find(old, kind);
+            if before.is_some_and(|old| old.status == ConditionStatus::True && old.reason == now.reason) {
+                continue;
+            }
+            // A stall is named by its cause; an act that failed has had its event.
+            let reason = match kind {
+                ConditionType::Stalled if now.reason.starts_with("Act") => continue,
+                ConditionType::Stalled => now.reason.as_str(),
+                _ => "Blocked",
+            };
+            let details = json!({
+                "condition": kind,
+                "reason": now.reason,
+                "until": entry.hold.as_ref().and_then(|hold| hold.until),
+            });
+            self.event(&entry.key, "Warning", reason, now.message.clone(), details);
+        }
+    }
+
+    fn outcome(&self, entries: &[Entry], pause_ends: Option<Timestamp>) -> Outcome {
+        let waits = || entries.iter().flat_map(|entry| &entry.resource.plan.waits);
+        let ends = waits()
+            .filter_map(|wait| wait.until)
+            .chain(entries.iter().filter_map(|entry| entry.hold.as_ref()?.until))
+            .chain(entries.iter().filter_map(|entry| entry.retry_at))
+            .chain(pause_ends)
+            .filter(|at| *at > self.now)
+            .min();
+        let polled = |wait: &Wait| {
+            wait.kind == WaitKind::Progressing && wait.until.is_none() && !ON_ANOTHER.contains(&&*wait.reason)
+        };
+        let on_its_way = |entry: &Entry| matches!(entry.resource.health, Some(Health::Progressing { .. }));
+        let window = engine::guard::HoldReason::OutsideWindow;
+        let held_by_window =
+            entries.iter().any(|entry| entry.hold.as_ref().is_some_and(|hold| hold.reason == window));
+        Outcome {
+            failure: requeue::gravest(self.read_errors.values().map(|error| error.class)),
+            more: self.more,
+            progressing: waits().any(polled) || entries.iter().any(on_its_way),
+            until: ends,
+            window_edge: held_by_window.then(|| self.document.windows.next_edge(self.now)).flatten(),
+            forget: false,
+        }
+    }
+
+    fn status(&self, plan: &EnvironmentPlan, entries: &[Entry], conditions: &[Condition]) -> Value {
+        let facts: Vec<ResourceFacts<'_>> = entries.iter().map(Entry::facts).collect();
+        let count = |of: &dyn Fn(&ResourceFacts<'_>) -> bool| facts.iter().filter(|facts| of(facts)).count();
+        let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for entry in entries {
+            let (total, ready) = kinds.entry(entry.key.kind.as_str()).or_default();
+            *total += 1;
+            *ready += usize::from(entry.resource.health == Some(Health::Ready));
+        }
+        let kinds: BTreeMap<&str, Value> =
+            kinds.into_iter().map(|(kind, (total, ready))| (kind, json!({ "total": total, "ready": ready }))).collect();
+        let next_check = entries
+            .iter()
+            .flat_map(|entry| {
+                let waits = entry.resource.plan.waits.iter().filter_map(|wait| wait.until);
+                waits.chain(entry.hold.as_ref().and_then(|hold| hold.until))
+            })
+            .filter(|at| *at > self.now)
+            .min();
+        let token = self.requests.iter().next_back().map(|token| json!(token.to_string()));
+        let newest = entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max();
+        let mut status = json!({
+            "observedGeneration": self.row.generation,
+            "conditions": conditions,
+            "resources": {
+                "total": entries.len(),
+                "ready": entries.iter().filter(|entry| entry.resource.health == Some(Health::Ready)).count(),
+                "inSync": count(&|facts| facts.in_sync()),
+                "drifted": count(&|facts| facts.drifted()),
+                "blocked": count(&|facts| facts.blocked().is_some()),
+                "unknown": count(&|facts| facts.seen == Seen::Unknown),
+                "kinds": kinds,
+            },
+        });
+        let optional = [
+            ("plan", gated_json(&self.guard(), plan)),
+            ("nextCheckAt", next_check.map(|at| json!(at))),
+            ("newestBackupAt", newest.map(|at| json!(at))),
+            (
+                "lastHandledReconcileToken",
+                token.or_else(|| self.row.status.get("lastHandledReconcileToken").cloned()),
+            ),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                status[name] = value;
+            }
+        }
+        status
+    }
+}
+
+/// The status of an environment whose stored spec cannot be used.
+pub(super) fn invalid_status(shared: &Shared, shard: &Shard, row: &EnvironmentRow, why: &str) -> Value {
+    let now = shared.clock.now();
+    let credentials = shared.credentials.get(&shard.account);
+    let pause = super::load::pause_of(row, now);
+    let facts = EnvironmentFacts {
+        now,
+        generation: row.generation,
+        resources: &[],
+        paused: pause.as_ref(),
+        credentials: said_of(&credentials),
+        invalid_spec: Some(why),
+        deleting: row.deletion_requested_at.is_some(),
+    };
+    let conditions = conditions::environment(&old_conditions(&row.status["conditions"]), &facts);
+    json!({ "observedGeneration": row.generation, "conditions": conditions })
+}
+
+fn said_of(state: &CredentialState) -> Credentials<'_> {
+    match state {
+        CredentialState::NotChecked => Credentials::NotChecked,
+        CredentialState::Valid => Credentials::Valid,
+        CredentialState::Invalid(why) => Credentials::Invalid(why),
+    }
+}
+
+/// Stored conditions; one that another release wrote and this one cannot read begins anew.
+fn old_conditions(stored: &Value) -> Vec<Condition> {
+    let all = stored.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter_map(|condition| Condition::deserialize(condition).ok()).collect()
+}
+
+fn as_act_error(error: &ObserveError) -> ActError {
+    ActError {
+        class: error.class,
+        effect: Effect::NotApplied,
+        operation: error.operation.clone(),
+        code: error.code.clone(),
+        message: error.message.clone(),
+        request_id: error.request_id.clone(),
+    }
+}
+
+fn observation_json(observation: &Observation<&model::SharedObject>) -> Value {
+    match observation {
+        Observation::Absent => json!({ "state": "Absent" }),
+        Observation::Present(_) => json!({ "state": "Present" }),
+        Observation::Unknown { since, why } if *since == Timestamp::MIN => json!({ "state": "Unknown", "why": why }),
+        Observation::Unknown { since, why } => json!({ "state": "Unknown", "since": since, "why": why }),
+    }
+}
+
+fn gauges(entries: &[Entry], conditions: &[Condition]) -> EnvironmentGauges {
+    let said = |kind| match condition::find(conditions, kind).map(|condition| condition.status) {
+        Some(ConditionStatus::True) => 1,
+        Some(ConditionStatus::False) => 0,
+        Some(ConditionStatus::Unknown) | None => -1,
+    };
+    let mut resources: BTreeMap<String, ResourceCounts> = BTreeMap::new();
+    for entry in entries {
+        let facts = entry.facts();
+        let counts = resources.entry(entry.key.kind.to_string()).or_default();
+        counts.declared += usize::from(!entry.leaving);
+        counts.in_sync += usize::from(facts.in_sync());
+        counts.drifted += usize::from(facts.drifted());
+        counts.blocked += usize::from(facts.blocked().is_some());
+        counts.unknown += usize::from(facts.seen == Seen::Unknown);
+        let flapping = [engine::guard::HoldReason::NonConverging, engine::guard::HoldReason::WriteBudget];
+        counts.flapping += usize::from(entry.hold.as_ref().is_some_and(|hold| flapping.contains(&hold.reason)));
+    }
+    let backups = said(ConditionType::BackupHealthy);
+    EnvironmentGauges {
+        ready: said(ConditionType::Ready),
+        synced: said(ConditionType::Synced),
+        backup_healthy: (backups >= 0).then_some(backups == 1),
+        newest_backup: entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max(),
+        resources,
+    }
+}

@@ -1,0 +1,157 @@
+//! What every part of the runtime shares.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::Registry;
+use kinds::Cloud;
+use model::AwsAccountId;
+use rand::Rng as _;
+use store::{Fence, Store};
+use telemetry::Metrics;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::cache::{Cache, Ticket};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::holdings::{EnvName, Holdings};
+use crate::observer::Wishes;
+use crate::pass::{Document, Memory};
+use crate::queue::Queue;
+
+/// What every part of the runtime shares.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) cloud: Arc<dyn Cloud>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) queue: Queue<EnvName>,
+    pub(crate) cache: Cache,
+    pub(crate) holdings: Holdings,
+    pub(crate) wishes: Wishes,
+    pub(crate) shards: Shards,
+    pub(crate) credentials: CredentialStates,
+    pub(crate) memories: Mutex<HashMap<EnvName, Memory>>,
+    /// Documents read when a shard was taken over, and a moment before that; until their first pass.
+    pub(crate) taken_over: Mutex<HashMap<EnvName, (Uuid, Ticket, Arc<Document>)>>,
+    /// Reconcile requests whose fresh look is done: the next pass handles and answers them.
+    pub(crate) requests: Mutex<BTreeMap<EnvName, BTreeSet<Uuid>>>,
+    /// Held from counting the environments that were changed to the intent that adds one, so that two passes do not
+    /// both take the last place under the cap.
+    pub(crate) cap: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    /// From 0 to 1, evenly. Decisions take it as a value.
+    #[expect(clippy::unused_self, reason = "a seam: a seeded source would live here")]
+    pub(crate) fn jitter(&self) -> f64 {
+        rand::rng().random()
+    }
+
+    pub(crate) fn take_memory(&self, name: &EnvName) -> Option<Memory> {
+        lock(&self.memories).remove(name)
+    }
+
+    pub(crate) fn keep_memory(&self, name: &EnvName, memory: Memory) {
+        lock(&self.memories).insert(Arc::clone(name), memory);
+    }
+
+    /// An environment is gone, or another replica's.
+    pub(crate) fn forget(&self, name: &EnvName) {
+        self.holdings.remove(name);
+        self.wishes.forget(name);
+        lock(&self.memories).remove(name);
+        lock(&self.taken_over).remove(name);
+        self.metrics.environments.forget(name);
+        self.cache.retain(|key| self.holdings.watched(key));
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A shard that this replica owns now.
+#[derive(Debug, Clone)]
+pub(crate) struct Shard {
+    pub(crate) account: AwsAccountId,
+    pub(crate) fence: Fence,
+    /// Cancelled when the lease is lost or the runtime shuts down.
+    pub(crate) stop: CancellationToken,
+    deadline: Arc<Mutex<Instant>>,
+}
+
+impl Shard {
+    pub(crate) fn new(account: AwsAccountId, fence: Fence, deadline: Instant, stop: CancellationToken) -> Self {
+        Self { account, fence, stop, deadline: Arc::new(Mutex::new(deadline)) }
+    }
+
+    pub(crate) fn prolong(&self, deadline: Instant) {
+        *lock(&self.deadline) = deadline;
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        *lock(&self.deadline)
+    }
+
+    /// Whether a call that takes at most so long may still begin: AWS cannot fence us, so the call must end before
+    /// anybody else may own the shard.
+    pub(crate) fn may_begin(&self, longest: Duration) -> bool {
+        !self.stop.is_cancelled() && Instant::now() + longest <= self.deadline()
+    }
+}
+
+/// The shards that this replica owns now.
+#[derive(Default)]
+pub(crate) struct Shards {
+    owned: Mutex<BTreeMap<AwsAccountId, Shard>>,
+}
+
+impl Shards {
+    pub(crate) fn get(&self, account: &AwsAccountId) -> Option<Shard> {
+        lock(&self.owned).get(account).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Shard> {
+        lock(&self.owned).values().cloned().collect()
+    }
+
+    pub(crate) fn insert(&self, shard: Shard) {
+        lock(&self.owned).insert(shard.account.clone(), shard);
+    }
+
+    pub(crate) fn remove(&self, account: &AwsAccountId) -> Option<Shard> {
+        lock(&self.owned).remove(account)
+    }
+}
+
+/// What is known of our credentials for an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum CredentialState {
+    #[default]
+    NotChecked,
+    Valid,
+    Invalid(String),
+}
+
+/// What is known of our credentials, by account.
+#[derive(Default)]
+pub(crate) struct CredentialStates {
+    states: Mutex<BTreeMap<AwsAccountId, CredentialState>>,
+}
+
+impl CredentialStates {
+    pub(crate) fn get(&self, account: &AwsAccountId) -> CredentialState {
+        lock(&self.states).get(account).cloned().unwrap_or_default()
+    }
+
+    /// Answers whether that is news.
+    pub(crate) fn set(&self, account: &AwsAccountId, state: CredentialState) -> bool {
+        lock(&self.states).insert(account.clone(), state.clone()).as_ref() != Some(&state)
+    }
+}
