@@ -1,1 +1,33 @@
-//! api
+//! The HTTP API: Kubernetes conventions on plain JSON, for curl and for tools written for Kubernetes.
+//!
+//! Handlers are thin: read the request, ask `model` and `engine` (pure), write through `store`. No SQL and no AWS type.
+//! Any replica serves it: what needs fresh reads of AWS (a plan, a reconcile) is a request row that the account's owner
+//! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
+
+mod changes;
+mod decode;
+mod diff;
+mod document;
+mod environments;
+mod error;
+mod events;
+mod extract;
+mod freshness;
+mod lists;
+mod managed_resources;
+mod merge;
+mod middleware;
+mod operators;
+mod owner;
+mod pages;
+mod probes;
+mod revisions;
+mod routes;
+mod selectors;
+mod serve;
+mod state;
+mod wire;
+
+pub use routes::router;
+pub use serve::{ServeConfig, serve};
+pub use state::{ApiConfig, ApiState, Clock, Liveness, RequestHook, RequestSeen, TextSource};

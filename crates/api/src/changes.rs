@@ -1,0 +1,159 @@
+//! `changes`: desired-state changes as objects, with author, message, plan and outcome.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{HeaderMap, StatusCode};
+use model::env::{API_VERSION, KIND};
+use model::problem::{Problems, Reason};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{ChangeFilter, ChangeRow};
+
+use crate::environments::actions::input;
+use crate::environments::delete::preconditions;
+use crate::environments::edit::{self, Edit, Edited, Record, change_name};
+use crate::environments::write::patched;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Actor, Body, FieldValidation, Name, Params};
+use crate::lists::Wanted;
+use crate::state::ApiState;
+use crate::{selectors, wire};
+
+/// The kind.
+const CHANGE: &str = "Change";
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Posted {
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default)]
+    kind: Option<String>,
+    /// Its name is made here; what else clients put there means nothing.
+    #[serde(default, rename = "metadata")]
+    _metadata: Value,
+    spec: PostedSpec,
+    /// Only the daemon writes it.
+    #[serde(default, rename = "status")]
+    _status: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PostedSpec {
+    environment: String,
+    #[serde(default)]
+    message: String,
+    patch: Value,
+}
+
+impl Posted {
+    fn problems(&self) -> Problems {
+        let mut problems = Problems::default();
+        if self.api_version.as_deref().is_some_and(|version| version != API_VERSION) {
+            problems.add("apiVersion", Reason::FieldValueNotSupported, format!("must be {API_VERSION}"));
+        }
+        if self.kind.as_deref().is_some_and(|kind| kind != CHANGE) {
+            problems.add("kind", Reason::FieldValueNotSupported, format!("must be {CHANGE}"));
+        }
+        if !self.spec.patch.is_object() {
+            problems.add("spec.patch", Reason::FieldValueInvalid, "must be a merge patch of the Environment");
+        }
+        problems
+    }
+}
+
+/// `POST changes`: applied at once as a new revision; steps that policy gates wait inside its plan.
+pub(crate) async fn create(
+    State(state): State<Arc<ApiState>>,
+    params: Params,
+    headers: HeaderMap,
+    actor: Actor,
+    Body(body): Body,
+) -> ApiResult {
+    let posted: Posted = input(CHANGE, "", body)?;
+    let problems = posted.problems();
+    if !problems.is_empty() {
+        return Err(ApiError::invalid(CHANGE, "", problems));
+    }
+    let Posted { spec: PostedSpec { environment, message, patch }, .. } = posted;
+    let mut edit = Edit::from(&params, &headers, actor.0)?;
+    if !message.is_empty() {
+        edit.message = edit::message(&message)?;
+    }
+    // What was dropped from it must not be stored either.
+    if edit.validation != FieldValidation::Strict {
+        let rule = "a Change is always read strictly";
+        return Err(ApiError::field("fieldValidation", Reason::FieldValueNotSupported, rule));
+    }
+    let name = change_name(&environment, state.now());
+    edit.record = Record::Posted { name, patch: patch.clone(), plan: true };
+    let make = |row: &store::EnvironmentRow| patched(row, &patch);
+    let Edited { change, .. } = edit::edit(&state, &environment, &edit, make).await.map_err(|error| {
+        if error.is_not_found() {
+            let rule = format!("{KIND} {environment:?} does not exist");
+            return ApiError::field("spec.environment", Reason::FieldValueNotFound, rule);
+        }
+        error
+    })?;
+    let change = change.ok_or_else(|| ApiError::internal("a posted change was not recorded"))?;
+    Ok((StatusCode::CREATED, Json(wire::change(&change))).into_response())
+}
+
+/// `GET changes`
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
+    let wanted = Wanted::from(&params)?;
+    let fields = selectors::fields(&params, &["metadata.name", "spec.environment", "status.phase"])?;
+    let labels = selectors::labels(&params)?;
+    let filter = ChangeFilter {
+        environment: fields.get("spec.environment").cloned().or_else(|| params.text("environment").map(str::to_owned)),
+        phases: fields.get("status.phase").cloned().into_iter().collect(),
+        open_only: false,
+    };
+    let name = fields.get("metadata.name");
+    let page = if labels.is_empty() && name.is_none() {
+        state.store.list_changes(&filter, wanted.page()).await?
+    } else {
+        let keep = |row: &ChangeRow| {
+            let own = [(wire::ENVIRONMENT_LABEL.to_owned(), row.environment.clone())].into();
+            name.is_none_or(|name| *name == row.name) && selectors::matches(&labels, &own)
+        };
+        let (state, filter) = (&state, &filter);
+        let read = |page| async move { state.store.list_changes(filter, &page).await };
+        wanted.filtered(read, keep, |row| row.name.clone()).await?
+    };
+    Ok(wanted.answer((wire::API_VERSION, CHANGE), page, |row| wire::change(&row)))
+}
+
+/// `GET changes/{name}`
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+    let row = state.store.get_change(&name).await?;
+    Ok(Json(wire::change(&row)).into_response())
+}
+
+/// `DELETE changes/{name}`: the record goes; what it changed stays.
+pub(crate) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    Name(name): Name,
+    params: Params,
+    headers: HeaderMap,
+    Body(options): Body,
+) -> ApiResult {
+    let (precondition, dry_run) = preconditions(&params, &headers, &options)?;
+    let row = if dry_run {
+        state.store.get_change(&name).await?
+    } else {
+        state.store.delete_change(&name, precondition).await?
+    };
+    let deleted = json!({
+        "apiVersion": "v1",
+        "kind": "Status",
+        "metadata": {},
+        "status": "Success",
+        "details": { "group": wire::GROUP, "kind": "changes", "name": row.name, "uid": row.uid },
+    });
+    Ok(Json(deleted).into_response())
+}

@@ -1,0 +1,13 @@
+//! `environments`: desired state, its status, and what can be asked of it.
+
+pub(crate) mod actions;
+pub(crate) mod approve;
+pub(crate) mod delete;
+pub(crate) mod edit;
+pub(crate) mod plan;
+pub(crate) mod read;
+mod status;
+pub(crate) mod write;
+
+/// What must happen before an environment may go: the daemon lets go of, or deletes, its AWS objects.
+pub(crate) const FINALIZER: &str = "eventchain.io/converge";

@@ -1,0 +1,145 @@
+//! Creating, replacing and patching environments.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::{HeaderMap, StatusCode};
+use model::env::KIND;
+use model::problem::Reason;
+use serde_json::{Value, json};
+use store::{EnvironmentRow, NewEnvironment};
+use uuid::Uuid;
+
+use super::edit::{self, Edit, document_of};
+use super::status::spec_written;
+use super::{FINALIZER, read};
+use crate::document::{self, CHANGE_MESSAGE};
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Actor, Body, Name, Params, Patch};
+use crate::state::ApiState;
+use crate::{diff, merge};
+
+/// Prefix of a name that is made up entirely.
+const NAME_PREFIX: &str = "env-";
+/// Letters that a generated name ends with.
+const SUFFIX: usize = 5;
+/// A DNS label has 63 characters.
+const LONGEST_NAME: usize = 63;
+
+/// `POST environments`
+pub(crate) async fn create(
+    State(state): State<Arc<ApiState>>,
+    params: Params,
+    actor: Actor,
+    Body(document): Body,
+) -> ApiResult {
+    let said = edit::message(params.text("message").unwrap_or_default())?;
+    let dry_run = params.dry_run()?;
+    let uid = Uuid::new_v4();
+    let fallback = generated_name(&document, uid)?;
+    let read = document::read(document, params.field_validation()?, Some(&fallback));
+    if read.resource_version.is_some() {
+        let rule = "must not be set on an object to be created";
+        return Err(ApiError::field("metadata.resourceVersion", Reason::FieldValueForbidden, rule));
+    }
+    let checked = document::check(&state, read, None).await?;
+    let metadata = &checked.environment.metadata;
+    let annotated = || metadata.annotations.get(CHANGE_MESSAGE).cloned().unwrap_or_default();
+    let now = state.now();
+    let new = NewEnvironment {
+        uid,
+        name: metadata.name.clone(),
+        account: checked.environment.spec.aws.account_id.to_string(),
+        labels: metadata.labels.clone(),
+        annotations: metadata.annotations.clone(),
+        finalizers: vec![FINALIZER.to_owned()],
+        spec: checked.spec.clone(),
+        status: spec_written(&json!({}), 1, now),
+        claims: checked.claims.clone(),
+        author: actor.0,
+        message: if said.is_empty() { annotated() } else { said },
+        diff: diff::fields(&Value::Null, &checked.spec),
+        change: None,
+        now,
+    };
+    let row = if dry_run {
+        as_if(&state, new).await?
+    } else {
+        state.store.create_environment(&new).await.map_err(|error| checked.refused(error))?.environment
+    };
+    read::answer(&state, StatusCode::CREATED, &row, &checked.warnings).await
+}
+
+/// The name when the document gives none: `metadata.generateName`, or `env-`, with letters that nobody else has.
+fn generated_name(document: &Value, uid: Uuid) -> ApiResult<String> {
+    let prefix = match document.get("metadata").and_then(|metadata| metadata.get("generateName")) {
+        None | Some(Value::Null) => NAME_PREFIX,
+        Some(Value::String(prefix)) if prefix.is_empty() => NAME_PREFIX,
+        Some(Value::String(prefix)) => prefix,
+        Some(_) => {
+            return Err(ApiError::field("metadata.generateName", Reason::FieldValueInvalid, "must be text"));
+        }
+    };
+    let kept: String = prefix.chars().take(LONGEST_NAME - SUFFIX).collect();
+    Ok(format!("{kept}{}", &uid.simple().to_string()[..SUFFIX]))
+}
+
+/// What a dry run of a creation shows.
+async fn as_if(state: &ApiState, new: NewEnvironment) -> ApiResult<EnvironmentRow> {
+    match state.store.get_environment(&new.name).await {
+        Ok(_) => return Err(store::Error::AlreadyExists { kind: KIND, name: new.name }.into()),
+        Err(store::Error::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(EnvironmentRow {
+        uid: new.uid,
+        name: new.name,
+        account: new.account,
+        labels: new.labels,
+        annotations: new.annotations,
+        finalizers: new.finalizers,
+        generation: 1,
+        revision: 1,
+        resource_version: 0,
+        spec: new.spec,
+        status: new.status,
+        pause: None,
+        created_at: new.now,
+        deletion_requested_at: None,
+    })
+}
+
+/// `PUT environments/{name}`
+pub(crate) async fn replace(
+    State(state): State<Arc<ApiState>>,
+    Name(name): Name,
+    params: Params,
+    headers: HeaderMap,
+    actor: Actor,
+    Body(document): Body,
+) -> ApiResult {
+    let edit = Edit::from(&params, &headers, actor.0)?;
+    let edited = edit::edit(&state, &name, &edit, |_| document.clone()).await?;
+    read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+}
+
+/// `PATCH environments/{name}`
+pub(crate) async fn patch(
+    State(state): State<Arc<ApiState>>,
+    Name(name): Name,
+    params: Params,
+    headers: HeaderMap,
+    actor: Actor,
+    Patch(patch): Patch,
+) -> ApiResult {
+    let edit = Edit::from(&params, &headers, actor.0)?;
+    let edited = edit::edit(&state, &name, &edit, |row| patched(row, &patch)).await?;
+    read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+}
+
+/// The document that a merge patch makes of the stored one.
+pub(crate) fn patched(row: &EnvironmentRow, patch: &Value) -> Value {
+    let mut document = document_of(row);
+    merge::apply(&mut document, patch);
+    document
+}

@@ -1,0 +1,128 @@
+//! `operators/default`: the whole installation: its mode (the red button), the blast-radius cap, who works on what.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use model::problem::{Problems, Reason};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{Caps, OperatorMode, OperatorRow, OperatorUpdate, Page, Precondition};
+
+use crate::environments::actions::input;
+use crate::environments::edit::if_match;
+use crate::error::{ApiError, ApiResult};
+use crate::extract::{Name, Params, Patch};
+use crate::lists::Wanted;
+use crate::state::ApiState;
+use crate::{merge, wire};
+
+/// The kind.
+const OPERATOR: &str = "Operator";
+/// There is one.
+const DEFAULT: &str = "default";
+
+/// `GET operators`
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
+    let wanted = Wanted::from(&params)?;
+    let row = state.store.get_operator().await?;
+    let leases = state.store.leases().await?;
+    let page = Page { resource_version: row.resource_version, items: vec![row], next: None };
+    Ok(wanted.answer((wire::API_VERSION, OPERATOR), page, |row| wire::operator(&row, &leases)))
+}
+
+/// `GET operators/default`
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+    only_default(&name)?;
+    let row = state.store.get_operator().await?;
+    answer(&state, &row).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OperatorSpec {
+    mode: OperatorMode,
+    #[serde(default)]
+    blast_radius: BlastRadius,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct BlastRadius {
+    count: Option<i64>,
+    share: Option<f64>,
+}
+
+/// `PATCH operators/default`: a merge patch of `spec`.
+pub(crate) async fn patch(
+    State(state): State<Arc<ApiState>>,
+    Name(name): Name,
+    params: Params,
+    headers: HeaderMap,
+    Patch(mut patch): Patch,
+) -> ApiResult {
+    only_default(&name)?;
+    let dry_run = params.dry_run()?;
+    let mut version = if_match(&headers)?;
+    let row = state.store.get_operator().await?;
+    if let Some(fields) = patch.as_object_mut() {
+        if let Some(given) = fields.remove("metadata").as_ref().and_then(|it| it.get("resourceVersion")) {
+            let parsed = given.as_str().and_then(|it| it.parse().ok());
+            let refuse = || {
+                let rule = "is not one that this server gave out";
+                ApiError::field("metadata.resourceVersion", Reason::FieldValueInvalid, rule)
+            };
+            version = Some(parsed.ok_or_else(refuse)?);
+        }
+        fields.retain(|field, _| !["apiVersion", "kind", "status"].contains(&field.as_str()));
+    }
+    let mut document = json!({
+        "spec": { "mode": row.mode, "blastRadius": { "count": row.caps.count, "share": row.caps.share } },
+    });
+    merge::apply(&mut document, &patch);
+    let spec = read(document)?;
+    let caps = Caps { count: spec.blast_radius.count, share: spec.blast_radius.share };
+    if version.is_some_and(|version| version != row.resource_version) {
+        let why = format!("it has been changed: its resourceVersion is {}; read it again", row.resource_version);
+        return Err(ApiError::conflict(OPERATOR, DEFAULT, why));
+    }
+    let row = if dry_run {
+        let changed = (spec.mode, caps) != (row.mode, row.caps);
+        OperatorRow { mode: spec.mode, caps, generation: row.generation + i64::from(changed), ..row }
+    } else {
+        // The version that was read: what was merged into it must not undo somebody else's red button.
+        let precondition =
+            Precondition { resource_version: version, generation: Some(row.generation), ..Precondition::default() };
+        let update = OperatorUpdate { mode: Some(spec.mode), caps: Some(caps), status: None };
+        state.store.update_operator(precondition, &update).await?
+    };
+    answer(&state, &row).await
+}
+
+fn read(document: Value) -> ApiResult<OperatorSpec> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        spec: OperatorSpec,
+    }
+    let Document { spec } = input(OPERATOR, DEFAULT, document)?;
+    let mut problems = Problems::default();
+    if spec.blast_radius.count.is_some_and(|count| count < 0) {
+        problems.add("spec.blastRadius.count", Reason::FieldValueInvalid, "must not be negative");
+    }
+    if spec.blast_radius.share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        problems.add("spec.blastRadius.share", Reason::FieldValueInvalid, "must be between 0 and 1");
+    }
+    if problems.is_empty() { Ok(spec) } else { Err(ApiError::invalid(OPERATOR, DEFAULT, problems)) }
+}
+
+fn only_default(name: &str) -> ApiResult<()> {
+    if name == DEFAULT { Ok(()) } else { Err(ApiError::not_found(OPERATOR, name)) }
+}
+
+async fn answer(state: &ApiState, row: &OperatorRow) -> ApiResult<Response> {
+    let leases = state.store.leases().await?;
+    Ok(Json(wire::operator(row, &leases)).into_response())
+}

@@ -1,0 +1,63 @@
+//! The paths, and what stands in front of all of them. The one list of what is served.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::environments::{actions, approve, delete, plan, read, write};
+use crate::state::ApiState;
+use crate::{changes, events, managed_resources, middleware, operators, pages, probes, revisions};
+
+/// The whole API.
+///
+/// Seams for what is not here yet: watch and tables are answered in [`crate::lists`]; server-side apply and JSON patches
+/// in the extractor of patches; discovery is more routes; authentication fills the extractor of the actor, in front of
+/// the routes made by `api_routes` and of nothing else (probes and metrics stay open).
+pub fn router(state: ApiState) -> Router {
+    let state = Arc::new(state);
+    let limits = middleware::Limits::new(state.config.max_requests);
+    api_routes()
+        .layer(axum::middleware::from_fn_with_state(limits, middleware::limit))
+        .merge(probe_routes())
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), middleware::observe))
+        .fallback(middleware::not_found)
+        .method_not_allowed_fallback(middleware::method_not_allowed)
+        .with_state(state)
+}
+
+fn api_routes() -> Router<Arc<ApiState>> {
+    let group = Router::new()
+        .route("/environments", get(read::list).post(write::create))
+        .route("/environments/{name}", get(read::get).put(write::replace).patch(write::patch).delete(delete::delete))
+        .route("/environments/{name}/status", get(read::status))
+        .route("/environments/{name}/plan", get(plan::get).post(plan::create))
+        .route("/environments/{name}/reconcile", post(actions::reconcile))
+        .route("/environments/{name}/pause", post(actions::pause))
+        .route("/environments/{name}/resume", post(actions::resume))
+        .route("/environments/{name}/approve", post(approve::create))
+        .route("/environments/{name}/rollback", post(actions::rollback))
+        .route("/changes", get(changes::list).post(changes::create))
+        .route("/changes/{name}", get(changes::get).delete(changes::delete))
+        .route("/revisions", get(revisions::list))
+        .route("/revisions/{name}", get(revisions::get))
+        .route("/managedresources", get(managed_resources::list))
+        .route("/managedresources/{name}", get(managed_resources::get))
+        .route("/operators", get(operators::list))
+        .route("/operators/{name}", get(operators::get).patch(operators::patch));
+    Router::new()
+        .nest("/apis/eventchain.io/v1", group)
+        .route("/api/v1/events", get(events::list))
+        .route("/api/v1/namespaces/default/events", get(events::list))
+        .route("/api/v1/namespaces/default/events/{name}", get(events::get))
+        .route("/", get(pages::index))
+}
+
+fn probe_routes() -> Router<Arc<ApiState>> {
+    Router::new()
+        .route("/metrics", get(probes::metrics))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(probes::readyz))
+        .route("/version", get(probes::version))
+}
