@@ -1,1 +1,14 @@
-//! end to end
+//! Support for the end-to-end tests and the benchmark: the real daemon as a process, someone's hand inside the simulated
+//! AWS, a proxy that counts calls. It must not reach into the daemon by any way that a user does not have, except that it
+//! reads its tables.
+
+pub mod api;
+pub mod daemon;
+pub mod hand;
+pub mod inventory;
+pub mod programs;
+pub mod proxy;
+pub mod say;
+pub mod wait;
+pub mod wire;
+pub mod world;

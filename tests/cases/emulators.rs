@@ -1,0 +1,148 @@
+//! The same daemon on two emulators written by other people, one document each (`tests/emulators/`): it converges, and a
+//! second daemon, with the same database and with an empty one, makes no write call.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::daemon::Setup;
+use e2e::programs;
+use e2e::proxy::Proxy;
+use e2e::say::say;
+use e2e::wait::until;
+use e2e::wire::{Http, aws_query, element, elements};
+use serde_json::Value;
+
+/// The emulators take their time, moto above all.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// One endpoint for each service, as a user gives them (SDKs and Tools Reference Guide, service-specific endpoints).
+const ENDPOINTS: [&str; 9] = [
+    "ECS",
+    "RDS",
+    "ELASTIC_LOAD_BALANCING_V2",
+    "CLOUDWATCH",
+    "CLOUDWATCH_LOGS",
+    "SECRETS_MANAGER",
+    "APPLICATION_AUTO_SCALING",
+    "RESOURCE_GROUPS_TAGGING_API",
+    "STS",
+];
+
+const EC2: &str = "2016-11-15";
+const ELB: &str = "2015-12-01";
+const RDS: &str = "2014-10-31";
+
+/// Lays out what the document refers to, and puts it in.
+async fn document(file: &str, url: &str, key: &str) -> Result<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators").join(file);
+    let mut text = std::fs::read_to_string(path)?;
+    let networks = aws_query(url, key, "ec2", "DescribeVpcs", EC2, &[]).await?;
+    let vpc = element(&networks, "vpcId").context("a default VPC")?.to_owned();
+    let filter = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
+    let subnets = aws_query(url, key, "ec2", "DescribeSubnets", EC2, &filter).await?;
+    let subnets: Vec<String> = elements(&subnets, "subnetId").into_iter().map(str::to_owned).collect();
+    let [first, second, ..] = subnets.as_slice() else { anyhow::bail!("two default subnets: {subnets:?}") };
+    let groups = aws_query(url, key, "ec2", "DescribeSecurityGroups", EC2, &filter).await?;
+    let group = element(&groups, "groupId").context("a default security group")?.to_owned();
+    let parameters = [("Name", "eventchain-alb"), ("Subnets.member.1", first), ("Subnets.member.2", second)];
+    let balancer = aws_query(url, key, "elasticloadbalancing", "CreateLoadBalancer", ELB, &parameters).await?;
+    let balancer = element(&balancer, "LoadBalancerArn").context("a load balancer")?.to_owned();
+    let parameters = [
+        ("DBSubnetGroupName", "eventchain-db-subnet-group"),
+        ("DBSubnetGroupDescription", "EventChain database subnet group"),
+        ("SubnetIds.SubnetIdentifier.1", first),
+        ("SubnetIds.SubnetIdentifier.2", second),
+    ];
+    aws_query(url, key, "rds", "CreateDBSubnetGroup", RDS, &parameters).await?;
+    for (word, value) in [
+        ("VPC_ID", &vpc),
+        ("SUBNET_A", first),
+        ("SUBNET_B", second),
+        ("SECURITY_GROUP", &group),
+        ("LOAD_BALANCER_ARN", &balancer),
+    ] {
+        text = text.replace(word, value);
+    }
+    serde_saphyr::from_str(&text).with_context(|| format!("{file} is YAML"))
+}
+
+fn setup(database: &str, proxy: &Proxy, account: &str, key: &str) -> Result<Setup> {
+    let mut setup = Setup::new(database, "http://127.0.0.1:1", &[account])?.set("AWS_ACCESS_KEY_ID", key);
+    // Nothing may go anywhere but to the endpoints given service by service: port 1 answers nobody.
+    for service in ENDPOINTS {
+        setup = setup.set(&format!("AWS_ENDPOINT_URL_{service}"), proxy.url());
+    }
+    // moto answers slowly.
+    Ok(setup.set("EVENTCHAIN_SWEEPS_HOT", "2s").set("EVENTCHAIN_SWEEPS_SLOW", "4s"))
+}
+
+/// Waits until what the first run read has been read again, three times.
+async fn looked_again(proxy: &Proxy, sweeps: &[String]) -> Result<()> {
+    until("three more looks at everything", LIMIT, async || {
+        let counts = proxy.counts();
+        let missing: Vec<&String> =
+            sweeps.iter().filter(|name| counts.get(*name).copied().unwrap_or_default() < 3).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?} of {counts:?}")) }
+    })
+    .await
+}
+
+async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, account: &str, key: &str) -> Result<()> {
+    Http::default().send(http::Method::POST, &format!("{url}{reset}"), &[], "").await?;
+    let document = document(file, url, key).await?;
+    let name = document["metadata"]["name"].as_str().context("a name")?.to_owned();
+    let proxy = Proxy::start(url).await?;
+    let database = testkit::postgres::test_database().await;
+
+    let first = setup(&database.url, &proxy, account, key)?;
+    let daemon = first.start("first").await?;
+    daemon.api().create(&document).await?;
+    let converged = daemon.api().converged(&name, LIMIT).await;
+    if converged.is_err() {
+        for failure in proxy.failures().iter().rev().take(10) {
+            say(&format!("{} {} {}", failure.status, failure.name, failure.failure));
+        }
+    }
+    converged?;
+    say(&format!("{file}: made by {:?}", proxy.writes()));
+    ensure!(!proxy.writes().is_empty(), "the proxy saw nothing being made");
+    daemon.stop(&[]).await?;
+
+    // The services that were swept, whatever the operations are called in later versions.
+    let sweeps: Vec<String> =
+        proxy.counts().into_iter().filter(|(name, count)| *count >= 3 && e2e::proxy::is_read(name)).map(|(name, _)| name).collect();
+    let hot: Vec<String> = sweeps.into_iter().filter(|name| name.contains("DBInstances") || name.contains("Services")).collect();
+    ensure!(!hot.is_empty(), "{:?}", proxy.counts());
+
+    proxy.reset();
+    let again = first.start("again").await?;
+    looked_again(&proxy, &hot).await?;
+    again.api().converged(&name, LIMIT).await?;
+    let writes = proxy.writes();
+    again.stop(&[]).await?;
+    ensure!(writes.is_empty(), "{file}: a second daemon on the same database wrote: {writes:?}");
+
+    let empty = testkit::postgres::test_database().await;
+    proxy.reset();
+    let adopting = setup(&empty.url, &proxy, account, key)?.start("adopting").await?;
+    adopting.api().create(&document).await?;
+    adopting.api().converged(&name, LIMIT).await?;
+    looked_again(&proxy, &hot).await?;
+    let writes = proxy.writes();
+    adopting.stop(&[]).await?;
+    ensure!(writes.is_empty(), "{file}: a daemon on an empty database wrote: {writes:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_for_ministack_converges_and_then_nothing_is_written() -> Result<()> {
+    let Some(url) = programs::provided("ministack", "EVENTCHAIN_MINISTACK_URL")? else { return Ok(()) };
+    converges_and_then_writes_no_more("ministack.yaml", &url, "/_ministack/reset", "000000000000", "test").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_document_for_moto_converges_and_then_nothing_is_written() -> Result<()> {
+    let Some(url) = programs::provided("moto", "EVENTCHAIN_MOTO_URL")? else { return Ok(()) };
+    converges_and_then_writes_no_more("moto.yaml", &url, "/moto-api/reset", "123456789012", "123456789012").await
+}

@@ -1,0 +1,10 @@
+//! The daemon end to end: the built program on a simulated AWS, a real Postgres, and two emulators by other people.
+
+mod bad_input;
+mod curl;
+mod emulators;
+mod faults;
+mod kills;
+mod postgres;
+mod replicas;
+mod story;
