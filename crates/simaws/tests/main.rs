@@ -1,5 +1,6 @@
 //! The one integration-test binary: the simulator as clients see it.
 mod alarms;
+mod autoscaling;
 mod cli;
 mod ecs;
 mod elbv2;

@@ -104,8 +104,7 @@ fn with(fields: impl IntoIterator<Item = Field>) -> Vec<Field> {
 
 /// API Reference, TargetTrackingScalingPolicyConfiguration.
 fn tracking_shape() -> Shape {
-    let metrics =
-        ["ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget"];
+    let metrics = ["ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget"];
     let predefined =
         structure([req("PredefinedMetricType", text().one_of(metrics)), opt("ResourceLabel", text().len(1, 1023))]);
     structure([
@@ -209,7 +208,12 @@ impl Service for ApplicationAutoScaling {
         }
     }
 
-    fn control(&self, ctx: &mut Ctx<'_>, path: &str, body: &serde_json::Value) -> Option<Result<serde_json::Value, String>> {
+    fn control(
+        &self,
+        ctx: &mut Ctx<'_>,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Option<Result<serde_json::Value, String>> {
         (path == "metric").then(|| tracking::control(ctx, body))
     }
 }
@@ -239,5 +243,8 @@ fn page_size(input: &Doc, most: i64) -> Result<usize, AwsError> {
 
 /// Cluster and service of `service/<cluster>/<service>`.
 fn parts(resource: &str) -> Option<(&str, &str)> {
-    resource.strip_prefix("service/")?.split_once('/').filter(|(c, s)| !c.is_empty() && !s.is_empty() && !s.contains('/'))
+    resource
+        .strip_prefix("service/")?
+        .split_once('/')
+        .filter(|(c, s)| !c.is_empty() && !s.is_empty() && !s.contains('/'))
 }

@@ -58,7 +58,10 @@ pub(super) fn put(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     }
     let old = state.policies.get(&key).cloned();
     if old.is_none() && of(state, resource).count() >= MOST {
-        return Err(AwsError::new("LimitExceededException", format!("A scalable target can have at most {MOST} policies.")));
+        return Err(AwsError::new(
+            "LimitExceededException",
+            format!("A scalable target can have at most {MOST} policies."),
+        ));
     }
     let policy = match old {
         Some(old) => Policy { config: config.clone(), above: 0, below: 0, ..old },

@@ -33,7 +33,9 @@ fn range(old: Option<&Target>, input: &Doc) -> Result<(i64, i64), AwsError> {
 pub(super) fn register(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let resource = input.need("ResourceId").to_owned();
     let Some((cluster, service)) = parts(&resource) else {
-        return Err(invalid(&format!("Unsupported service namespace, resource type or scalable dimension: {resource}")));
+        return Err(invalid(&format!(
+            "Unsupported service namespace, resource type or scalable dimension: {resource}"
+        )));
     };
     let Some((_, desired)) = ecs::counts(ctx, cluster, service) else {
         return Err(invalid(&format!("ECS service doesn't exist: {resource}")));
@@ -42,7 +44,9 @@ pub(super) fn register(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let (min, max) = range(old.as_ref(), input)?;
     let tags = input.text_map("Tags");
     if old.is_some() && !tags.is_empty() {
-        return Err(invalid("Tags can only be specified when registering a new scalable target. Use TagResource instead."));
+        return Err(invalid(
+            "Tags can only be specified when registering a new scalable target. Use TagResource instead.",
+        ));
     }
     let now = ctx.now();
     let suspended = overlay(old.as_ref().map(|t| t.suspended).unwrap_or_default(), input.at("SuspendedState"));
@@ -107,8 +111,7 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let (page, token) = if asked.is_empty() {
         pager.take(state.targets.range::<str, _>(pager.range()).map(row))
     } else {
-        let found: BTreeMap<&String, &Target> =
-            asked.iter().filter_map(|id| state.targets.get_key_value(id)).collect();
+        let found: BTreeMap<&String, &Target> = asked.iter().filter_map(|id| state.targets.get_key_value(id)).collect();
         let rest = found.into_iter().filter(|(id, _)| pager.after().is_none_or(|after| id.as_str() > after));
         pager.take(rest.map(row))
     };

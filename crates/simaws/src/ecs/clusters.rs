@@ -81,7 +81,8 @@ fn check_providers(providers: &[String], strategy: &[Doc]) -> Result<(), AwsErro
 }
 
 fn strategy_in(input: &Doc, name: &str) -> Vec<Doc> {
-    let fill = |s: &Doc| s.clone().with("base", s.int("base").unwrap_or(0)).with("weight", s.int("weight").unwrap_or(0));
+    let fill =
+        |s: &Doc| s.clone().with("base", s.int("base").unwrap_or(0)).with("weight", s.int("weight").unwrap_or(0));
     input.list(name).iter().map(fill).collect()
 }
 
@@ -187,7 +188,10 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         return Err(AwsError::new("ClusterContainsServicesException", message));
     }
     if cluster.running + cluster.pending > 0 {
-        return Err(AwsError::new("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active."));
+        return Err(AwsError::new(
+            "ClusterContainsTasksException",
+            "The Cluster cannot be deleted while Tasks are active.",
+        ));
     }
     cluster.deleted = Some(now);
     let shown = shown(ctx, &name);

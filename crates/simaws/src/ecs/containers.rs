@@ -108,9 +108,8 @@ fn check_ports(container: &Doc, network: &str) -> Result<(), AwsError> {
         };
         let outer = port.int("hostPort");
         if network != "bridge" && outer.is_some_and(|p| p != inner && p != 0) {
-            let message = format!(
-                "When networkMode={network}, the host ports and container ports in port mappings must match."
-            );
+            let message =
+                format!("When networkMode={network}, the host ports and container ports in port mappings must match.");
             return Err(client(&message));
         }
         if !seen.insert((inner, port.text("protocol").unwrap_or("tcp"))) {
@@ -147,7 +146,8 @@ fn check_secrets(container: &Doc, around: &Around<'_>) -> Result<(), AwsError> {
         return Ok(());
     }
     if !container.list("secrets").is_empty() {
-        let message = "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.";
+        let message =
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.";
         return Err(client(message));
     }
     if !around.fargate {

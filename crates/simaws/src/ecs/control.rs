@@ -3,8 +3,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::images::ImageRule;
-use super::state::{Phase, State};
 use super::scheduler;
+use super::state::{Phase, State};
 use crate::Ctx;
 
 #[derive(Deserialize)]

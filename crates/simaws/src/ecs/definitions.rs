@@ -45,10 +45,14 @@ fn check_fargate(input: &Doc, network: &str, cpu: Option<i64>, memory: Option<i6
         return Err(client("Fargate only supports network mode ‘awsvpc’."));
     }
     let Some(cpu) = cpu else { return Err(client("Fargate requires that 'cpu' be defined at the task level.")) };
-    let Some(memory) = memory else { return Err(client("Fargate requires that 'memory' be defined at the task level.")) };
+    let Some(memory) = memory else {
+        return Err(client("Fargate requires that 'memory' be defined at the task level."));
+    };
     if !fargate_takes(cpu, memory) {
         let message = "See the Amazon ECS documentation for the valid values.";
-        return Err(client(&format!("No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. {message}")));
+        return Err(client(&format!(
+            "No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. {message}"
+        )));
     }
     if !input.list("placementConstraints").is_empty() {
         return Err(client("Placement constraints are not supported for tasks that use the Fargate launch type."));
@@ -63,7 +67,9 @@ fn check_fargate(input: &Doc, network: &str, cpu: Option<i64>, memory: Option<i6
 fn check_sums(containers: &[Doc], cpu: Option<i64>, memory: Option<i64>) -> Result<(), AwsError> {
     let sum = |name: &str| containers.iter().filter_map(|c| c.int(name)).sum::<i64>();
     if cpu.is_some_and(|total| sum("cpu") > total) {
-        return Err(client("Invalid setting for task definition. The sum of the containers' 'cpu' exceeds the task's."));
+        return Err(client(
+            "Invalid setting for task definition. The sum of the containers' 'cpu' exceeds the task's.",
+        ));
     }
     let biggest = containers.iter().filter_map(|c| c.int("memory")).max().unwrap_or(0);
     if memory.is_some_and(|total| biggest > total || sum("memoryReservation") > total) {
@@ -191,7 +197,8 @@ pub(super) fn find<'a>(ctx: &'a mut Ctx<'_>, given: &str) -> Option<&'a mut Task
 
 /// API Reference, DescribeTaskDefinition: INACTIVE revisions too, when named.
 pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
-    let definition = find(ctx, input.need("taskDefinition")).ok_or_else(|| client("Unable to describe task definition."))?;
+    let definition =
+        find(ctx, input.need("taskDefinition")).ok_or_else(|| client("Unable to describe task definition."))?;
     let (arn, shown) = (definition.arn.clone(), show(definition));
     let mut answer = doc! { "taskDefinition" => shown };
     if !input.list("include").is_empty() {

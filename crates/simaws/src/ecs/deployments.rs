@@ -27,7 +27,10 @@ pub(super) fn list(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let statuses = input.texts("status");
     let created = input.at("createdAt");
     let (from, to) = (created.time("after"), created.time("before"));
-    let service = ctx.peek::<State>().and_then(|s| s.clusters.get(&cluster)?.services.get(&name)).ok_or_else(service_not_found)?;
+    let service = ctx
+        .peek::<State>()
+        .and_then(|s| s.clusters.get(&cluster)?.services.get(&name))
+        .ok_or_else(service_not_found)?;
     let records: Vec<&Record> = service
         .history
         .iter()

@@ -9,6 +9,7 @@ mod control;
 mod definitions;
 mod deployments;
 mod images;
+mod lives;
 mod names;
 mod rollout;
 mod scheduler;
@@ -87,13 +88,21 @@ impl crate::service::Service for Ecs {
             )
             .rate("ecs-cluster-modify"),
             Op::write("DeleteCluster", [cluster()], clusters::delete).rate("ecs-cluster-modify"),
-            Op::read("ListClusters", [token, size], clusters::list).paged("nextToken", "nextToken").rate("ecs-cluster-read"),
+            Op::read("ListClusters", [token, size], clusters::list)
+                .paged("nextToken", "nextToken")
+                .rate("ecs-cluster-read"),
             Op::write("PutClusterCapacityProviders", shapes::put_providers(), clusters::put_providers)
                 .rate("ecs-cluster-modify"),
-            Op::write("RegisterTaskDefinition", shapes::register(), definitions::register).rate("ecs-definition-modify"),
-            Op::read("DescribeTaskDefinition", [definition(), opt("include", shapes::tags_only())], definitions::describe)
-                .rate("ecs-definition-read"),
-            Op::write("DeregisterTaskDefinition", [definition()], definitions::deregister).rate("ecs-definition-modify"),
+            Op::write("RegisterTaskDefinition", shapes::register(), definitions::register)
+                .rate("ecs-definition-modify"),
+            Op::read(
+                "DescribeTaskDefinition",
+                [definition(), opt("include", shapes::tags_only())],
+                definitions::describe,
+            )
+            .rate("ecs-definition-read"),
+            Op::write("DeregisterTaskDefinition", [definition()], definitions::deregister)
+                .rate("ecs-definition-modify"),
         ];
         let [token, size] = page();
         ops.push(
@@ -174,12 +183,8 @@ impl crate::service::Service for Ecs {
             )
             .paged("nextToken", "nextToken")
             .rate("ecs-service-read"),
-            Op::read(
-                "DescribeServiceDeployments",
-                [req("serviceDeploymentArns", list(text()))],
-                deployments::describe,
-            )
-            .rate("ecs-service-read"),
+            Op::read("DescribeServiceDeployments", [req("serviceDeploymentArns", list(text()))], deployments::describe)
+                .rate("ecs-service-read"),
             Op::write("TagResource", [arn(), req("tags", shapes::tags())], tagging::tag).rate("ecs-tag-modify"),
             Op::write("UntagResource", [arn(), req("tagKeys", list(text().len(1, 128)))], tagging::untag)
                 .rate("ecs-tag-modify"),
@@ -204,7 +209,12 @@ impl crate::service::Service for Ecs {
         }
     }
 
-    fn control(&self, ctx: &mut Ctx<'_>, path: &str, body: &serde_json::Value) -> Option<Result<serde_json::Value, String>> {
+    fn control(
+        &self,
+        ctx: &mut Ctx<'_>,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Option<Result<serde_json::Value, String>> {
         control::handle(ctx, path, body)
     }
 }

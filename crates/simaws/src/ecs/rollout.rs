@@ -67,18 +67,19 @@ pub(super) fn deploy(ctx: &mut Ctx<'_>, service: &mut Service) {
     service.look_by(look);
 }
 
-/// The circuit breaker: a deployment with too many failures has failed, and the last completed one comes back.
-pub(super) fn judge(ctx: &mut Ctx<'_>, service: &mut Service) {
+/// The circuit breaker: a deployment with too many failures has failed, and the last completed one comes back. Did it
+/// trip?
+pub(super) fn judge(ctx: &mut Ctx<'_>, service: &mut Service) -> bool {
     let now = ctx.now();
     let (enabled, rollback) =
         (breaker(service).flag("enable") == Some(true), breaker(service).flag("rollback") == Some(true));
     let limit = threshold(service.desired);
-    let Some(primary) = service.deployments.first_mut() else { return };
+    let Some(primary) = service.deployments.first_mut() else { return false };
     if let Some(record) = service.history.iter_mut().find(|r| r.deployment == primary.id) {
         record.failed = record.failed.max(primary.failed);
     }
     if !enabled || primary.rollout != Rollout::InProgress || primary.completed || primary.failed < limit {
-        return;
+        return false;
     }
     (primary.rollout, primary.updated) = (Rollout::Failed, now);
     primary.reason = "ECS deployment circuit breaker: tasks failed to start.".to_owned();
@@ -87,7 +88,8 @@ pub(super) fn judge(ctx: &mut Ctx<'_>, service: &mut Service) {
     let target = back.map(|index| service.deployments[index].clone());
     if let Some(record) = service.history.iter_mut().find(|r| r.deployment == failed) {
         record.updated = now;
-        record.reason = Some("Service deployment rolled back because the circuit breaker threshold was exceeded.".to_owned());
+        record.reason =
+            Some("Service deployment rolled back because the circuit breaker threshold was exceeded.".to_owned());
         match &target {
             Some(target) => {
                 record.status = "ROLLBACK_IN_PROGRESS";
@@ -100,7 +102,7 @@ pub(super) fn judge(ctx: &mut Ctx<'_>, service: &mut Service) {
         }
     }
     say(ctx, service, &format!("(deployment {failed}) deployment failed: tasks failed to start."));
-    let (Some(index), Some(target)) = (back, target) else { return };
+    let (Some(index), Some(target)) = (back, target) else { return true };
     let mut again = service.deployments.remove(index);
     let id = again.id.clone();
     (again.rollout, again.updated, again.failed) = (Rollout::InProgress, now, 0);
@@ -109,6 +111,7 @@ pub(super) fn judge(ctx: &mut Ctx<'_>, service: &mut Service) {
     (service.definition, service.run) = (target.definition, target.run);
     (service.bad_rounds, service.hold, service.complained) = (0, None, false);
     say(ctx, service, &format!("rolling back to deployment {id}."));
+    true
 }
 
 /// Is the primary where it should be, and nothing of the others left? Then it is COMPLETED, and the service in a steady

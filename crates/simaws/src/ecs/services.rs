@@ -28,7 +28,8 @@ fn existing(ctx: &mut Ctx<'_>, cluster: &str, name: &str, input: &Doc) -> Result
 
 fn launch(ctx: &mut Ctx<'_>, cluster: &str, input: &Doc) -> Result<Doc, AwsError> {
     if input.has("launchType") && !input.list("capacityProviderStrategy").is_empty() {
-        let message = "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.";
+        let message =
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.";
         return Err(invalid(message));
     }
     let mut run = validate::overlay_run(&Doc::empty(), input);
@@ -194,7 +195,8 @@ fn change(ctx: &mut Ctx<'_>, service: &mut Service, input: &Doc) -> Result<(), A
     };
     let deploys = force || run != service.run || definition != service.definition;
     if deploys {
-        let found = super::definitions::find(ctx, &definition).ok_or_else(|| client("TaskDefinition not found."))?.clone();
+        let found =
+            super::definitions::find(ctx, &definition).ok_or_else(|| client("TaskDefinition not found."))?.clone();
         validate::check_run(ctx, &run, &found)?;
     }
     let desired = input.int("desiredCount").unwrap_or(service.desired);

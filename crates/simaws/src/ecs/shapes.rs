@@ -106,11 +106,7 @@ fn secrets() -> Shape {
 
 fn log_configuration() -> Shape {
     let drivers = ["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"];
-    structure([
-        req("logDriver", text().one_of(drivers)),
-        opt("options", map(text())),
-        opt("secretOptions", secrets()),
-    ])
+    structure([req("logDriver", text().one_of(drivers)), opt("options", map(text())), opt("secretOptions", secrets())])
 }
 
 fn linux_parameters() -> Shape {
@@ -207,10 +203,8 @@ fn volume() -> Shape {
 
 /// API Reference, RegisterTaskDefinition.
 pub(super) fn register() -> Vec<Field> {
-    let platform = structure([
-        opt("cpuArchitecture", text().one_of(["X86_64", "ARM64"])),
-        opt("operatingSystemFamily", text()),
-    ]);
+    let platform =
+        structure([opt("cpuArchitecture", text().one_of(["X86_64", "ARM64"])), opt("operatingSystemFamily", text())]);
     vec![
         req("family", text()),
         opt("taskRoleArn", text()),
@@ -274,7 +268,8 @@ fn service() -> Vec<Field> {
         opt("deploymentConfiguration", deployment_configuration()),
         opt(
             "placementConstraints",
-            list(structure([opt("type", text().one_of(["distinctInstance", "memberOf"])), opt("expression", text())])).max(10),
+            list(structure([opt("type", text().one_of(["distinctInstance", "memberOf"])), opt("expression", text())]))
+                .max(10),
         ),
         opt(
             "placementStrategy",

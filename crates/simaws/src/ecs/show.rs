@@ -34,10 +34,11 @@ fn deployment(service: &Service, index: usize, deployment: &Deployment) -> Doc {
 pub(super) fn service(ctx: &Ctx<'_>, service: &Service) -> Doc {
     let active = service.status == Status::Active;
     let (running, pending) = service.counts(None);
-    let deployments: Vec<Doc> =
-        if service.status == Status::Inactive { Vec::new() } else {
-            service.deployments.iter().enumerate().map(|(i, d)| deployment(service, i, d)).collect()
-        };
+    let deployments: Vec<Doc> = if service.status == Status::Inactive {
+        Vec::new()
+    } else {
+        service.deployments.iter().enumerate().map(|(i, d)| deployment(service, i, d)).collect()
+    };
     let events = service.events.iter().map(|(id, at, message)| {
         doc! { "id" => id, "createdAt" => *at, "message" => message }
     });
@@ -80,7 +81,8 @@ pub(super) fn service(ctx: &Ctx<'_>, service: &Service) -> Doc {
 pub(super) fn answer(ctx: &mut Ctx<'_>, cluster: &str, name: &str) -> Outcome {
     let arn = ctx.arn("ecs", &format!("service/{cluster}/{name}"));
     let tags = ctx.tags().of(&arn);
-    let found = ctx.peek::<State>().and_then(|s| s.clusters.get(cluster)?.services.get(name)).ok_or_else(service_not_found)?;
+    let found =
+        ctx.peek::<State>().and_then(|s| s.clusters.get(cluster)?.services.get(name)).ok_or_else(service_not_found)?;
     let mut shown = service(ctx, found);
     if !tags.is_empty() {
         shown.set("tags", tags_out(&tags, "key", "value"));
@@ -119,7 +121,11 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
                 found.push(shown);
             }
             None => {
-                let arn = if given.starts_with("arn:") { given } else { ctx.arn("ecs", &format!("service/{cluster}/{given}")) };
+                let arn = if given.starts_with("arn:") {
+                    given
+                } else {
+                    ctx.arn("ecs", &format!("service/{cluster}/{given}"))
+                };
                 failures.push(doc! { "arn" => arn, "reason" => "MISSING" });
             }
         }

@@ -13,7 +13,9 @@ fn resource(ctx: &mut Ctx<'_>, input: &Doc) -> Result<String, AwsError> {
     }
     Err(match rest.split('/').next() {
         Some("cluster") => cluster_not_found(),
-        Some("service") => invalid("The specified service is inactive or does not exist. Specify a valid service and try again."),
+        Some("service") => {
+            invalid("The specified service is inactive or does not exist. Specify a valid service and try again.")
+        }
         Some("task-definition") => invalid("The specified task definition is inactive or does not exist."),
         Some("task") => invalid("The specified task is stopped or does not exist."),
         _ => invalid("The specified resource ARN is not valid."),

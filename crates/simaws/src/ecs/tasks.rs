@@ -1,6 +1,6 @@
 //! ListTasks, DescribeTasks, StopTask. Tasks belong to services: nothing here starts one.
 use super::state::{Phase, Service, State, Task};
-use super::{bad_token, cluster_not_found, invalid, names, page_size, scheduler, show};
+use super::{bad_token, cluster_not_found, invalid, lives, names, page_size, scheduler, show};
 use crate::{AwsError, Ctx, Doc, Outcome, Pager, doc, tags_out};
 
 /// A task's ARN.
@@ -39,7 +39,9 @@ pub(super) fn list(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
             && !t.purged(now)
             && launch.is_none_or(|l| t.launch_type == l)
             && by.is_none_or(|b| t.deployment == b)
-            && family.is_none_or(|f| t.definition.rsplit('/').next().and_then(|d| d.split_once(':')).is_some_and(|(x, _)| x == f))
+            && family.is_none_or(|f| {
+                t.definition.rsplit('/').next().and_then(|d| d.split_once(':')).is_some_and(|(x, _)| x == f)
+            })
     };
     let row = |id: &String| (id.clone(), Doc::Str(format!("{prefix}{id}")));
     let (arns, token) = if let Some(name) = service {
@@ -184,7 +186,7 @@ pub(super) fn stop(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let reason = input.text("reason").unwrap_or("Task stopped by user").to_owned();
     scheduler::with(ctx, &cluster, &name, |ctx, service| {
         if let Some(index) = service.tasks.iter().position(|t| t.id == id) {
-            scheduler::begin_stop(ctx, service, index, "UserInitiated", &reason);
+            lives::begin_stop(ctx, service, index, "UserInitiated", &reason);
             let look = ctx.now() + ctx.timings().ecs_scheduler;
             service.look_by(look);
         }

@@ -41,7 +41,8 @@ pub(super) fn overlay_run(old: &Doc, input: &Doc) -> Doc {
         run.set("capacityProviderStrategy", old.at("capacityProviderStrategy"));
     } else {
         let strategy = input.list("capacityProviderStrategy").iter();
-        let filled = strategy.map(|s| s.clone().with("base", s.int("base").unwrap_or(0)).with("weight", s.int("weight").unwrap_or(0)));
+        let filled = strategy
+            .map(|s| s.clone().with("base", s.int("base").unwrap_or(0)).with("weight", s.int("weight").unwrap_or(0)));
         run.set("capacityProviderStrategy", filled.collect::<Doc>());
         run.set("launchType", Doc::Null);
     }
@@ -119,7 +120,9 @@ pub(super) fn check_run(ctx: &mut Ctx<'_>, run: &Doc, definition: &TaskDefinitio
             return Err(invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."));
         }
         Some(_) if !awsvpc => {
-            return Err(invalid("Network Configuration is not valid for the given networkMode of this task definition."));
+            return Err(invalid(
+                "Network Configuration is not valid for the given networkMode of this task definition.",
+            ));
         }
         _ => {}
     }
@@ -152,12 +155,13 @@ fn check_vpc(vpc: &Doc, fargate: bool) -> Result<(), AwsError> {
     }
     let wrong = |name: &str, prefix: &str| vpc.texts(name).into_iter().find(|id| !id.starts_with(prefix));
     if let Some(id) = wrong("subnets", "subnet-") {
-        return Err(invalid(&format!("Error retrieving subnet information for [{id}]: The subnet ID '{id}' does not exist")));
+        return Err(invalid(&format!(
+            "Error retrieving subnet information for [{id}]: The subnet ID '{id}' does not exist"
+        )));
     }
     if let Some(id) = wrong("securityGroups", "sg-") {
-        let message = format!(
-            "Error retrieving security group information for [{id}]: The security group '{id}' does not exist"
-        );
+        let message =
+            format!("Error retrieving security group information for [{id}]: The security group '{id}' does not exist");
         return Err(invalid(&message));
     }
     if vpc.text("assignPublicIp") == Some("ENABLED") && !fargate {
@@ -178,7 +182,12 @@ fn check_strategy(run: &Doc) -> Result<(), AwsError> {
 
 /// The target group must exist, take IP addresses, and be attached to a load balancer; container and port must be in
 /// the definition.
-fn check_balancer(ctx: &mut Ctx<'_>, balancer: &Doc, definition: &TaskDefinition, awsvpc: bool) -> Result<(), AwsError> {
+fn check_balancer(
+    ctx: &mut Ctx<'_>,
+    balancer: &Doc,
+    definition: &TaskDefinition,
+    awsvpc: bool,
+) -> Result<(), AwsError> {
     let (group, container) = (balancer.need("targetGroupArn"), balancer.need("containerName"));
     if group.is_empty() {
         return Err(invalid("Target group ARN can not be empty."));
@@ -205,7 +214,8 @@ fn check_balancer(ctx: &mut Ctx<'_>, balancer: &Doc, definition: &TaskDefinition
         return Err(invalid(&message));
     }
     if !state.attached(group) {
-        let message = format!("The target group with targetGroupArn {group} does not have an associated load balancer.");
+        let message =
+            format!("The target group with targetGroupArn {group} does not have an associated load balancer.");
         return Err(invalid(&message));
     }
     Ok(())
@@ -222,7 +232,9 @@ pub(super) fn check_other(other: &Doc, run: &Doc) -> Result<(), AwsError> {
         return Err(invalid("maximumPercent must be at least 100."));
     }
     if least == Some(100) && most == Some(100) {
-        return Err(invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments."));
+        return Err(invalid(
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.",
+        ));
     }
     if other.text("availabilityZoneRebalancing") == Some("ENABLED") && most == Some(100) {
         let message = "Availability Zone rebalancing requires a maximumPercent greater than 100.";
