@@ -54,7 +54,8 @@ impl Holdings {
     /// at before.
     pub(crate) fn set(&self, name: &EnvName, account: &AwsAccountId, graph: Arc<Graph>) -> BTreeSet<Group> {
         let mut inner = self.lock();
-        let new = graph.nodes().iter().filter(|node| !inner.watched(&node.key)).map(|node| Group::of(&node.key)).collect();
+        let new =
+            graph.nodes().iter().filter(|node| !inner.watched(&node.key)).map(|node| Group::of(&node.key)).collect();
         inner.drop_environment(name);
         for node in graph.nodes() {
             let watches = inner.groups.entry(Group::of(&node.key)).or_default();
@@ -109,7 +110,12 @@ impl Holdings {
     /// The environments that a change of an object concerns.
     pub(crate) fn holders(&self, key: &ResourceKey) -> BTreeSet<EnvName> {
         let inner = self.lock();
-        inner.groups.get(&Group::of(key)).and_then(|watches| watches.get(key)).map(|w| w.environments.clone()).unwrap_or_default()
+        inner
+            .groups
+            .get(&Group::of(key))
+            .and_then(|watches| watches.get(key))
+            .map(|w| w.environments.clone())
+            .unwrap_or_default()
     }
 
     /// Whether anybody looks at an object.
@@ -121,7 +127,12 @@ impl Holdings {
     pub(crate) fn followers(&self, keys: &BTreeSet<ResourceKey>) -> BTreeSet<Group> {
         let inner = self.lock();
         let follows = |watch: &Watch| watch.follows.as_ref().is_some_and(|follow| keys.contains(&follow.key));
-        inner.groups.iter().filter(|(_, watches)| watches.values().any(follows)).map(|(group, _)| group.clone()).collect()
+        inner
+            .groups
+            .iter()
+            .filter(|(_, watches)| watches.values().any(follows))
+            .map(|(group, _)| group.clone())
+            .collect()
     }
 
     /// The groups that the objects of a group follow.

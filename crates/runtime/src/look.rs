@@ -123,10 +123,8 @@ impl Shared {
         let provider = self.provider(first)?;
         let longest = self.config.sweep_timeout;
         let scope = Scope::of(first, now);
-        let observe_keys: Vec<ObserveKey> = keys
-            .iter()
-            .map(|(key, at)| ObserveKey { identity: Arc::clone(&key.identity), at: at.clone() })
-            .collect();
+        let observe_keys: Vec<ObserveKey> =
+            keys.iter().map(|(key, at)| ObserveKey { identity: Arc::clone(&key.identity), at: at.clone() }).collect();
         let observe = tokio::time::timeout(longest, provider.observe(&scope, &observe_keys));
         let mut observed = observe.await.unwrap_or_else(|_| Err(too_long("observe", longest)))?;
         Ok(keys

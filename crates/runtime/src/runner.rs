@@ -29,7 +29,12 @@ struct Running {
 
 /// Runs passes until stopped, and then until those that run have ended.
 pub(crate) async fn run_passes(shared: Arc<Shared>, stop: CancellationToken, heartbeat: Heartbeat) {
-    let mut runner = Runner { shared: Arc::clone(&shared), tasks: JoinSet::new(), running: HashMap::new(), attempts: BTreeMap::new() };
+    let mut runner = Runner {
+        shared: Arc::clone(&shared),
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+        attempts: BTreeMap::new(),
+    };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     shared.metrics.reconcile.set_most(shared.config.workers);

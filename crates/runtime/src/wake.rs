@@ -182,7 +182,8 @@ impl Wake {
             }
             RequestKind::Diagnosis => {
                 let shared = Arc::clone(&self.shared);
-                let answer = json!({ "error": { "reason": "NotSupported", "message": "this release has no diagnosis" } });
+                let answer =
+                    json!({ "error": { "reason": "NotSupported", "message": "this release has no diagnosis" } });
                 spawn_named(&self.tracker, "diagnosis", async move { reply(&shared, request.id, &answer).await });
             }
         }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{ObserveError, Observation, ResourceKey, SharedObject, Unknown};
+use model::{Observation, ObserveError, ResourceKey, SharedObject, Unknown};
 
 /// A moment in the order of reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -102,7 +102,12 @@ impl Cache {
 
     /// A sweep succeeded. Answers the objects of which it saw something new. What could not be read, and what was
     /// last seen longer than `stale_after` ago, becomes unknown.
-    pub(crate) fn swept(&self, swept: Vec<Swept>, began: (Ticket, Timestamp), stale_after: Duration) -> Vec<ResourceKey> {
+    pub(crate) fn swept(
+        &self,
+        swept: Vec<Swept>,
+        began: (Ticket, Timestamp),
+        stale_after: Duration,
+    ) -> Vec<ResourceKey> {
         let mut entries = self.lock();
         let mut changed = Vec::new();
         for Swept { key, at, observation } in swept {
@@ -206,7 +211,12 @@ fn store(
             let old = &entry.seen;
             entry.seen = if same {
                 // `since` of an unknown stays: it is how long it has been so.
-                Seen { changed_at: old.changed_at, changed_after: old.changed_after, observation: old.observation.clone(), ..fresh }
+                Seen {
+                    changed_at: old.changed_at,
+                    changed_after: old.changed_after,
+                    observation: old.observation.clone(),
+                    ..fresh
+                }
             } else {
                 // An act's own mark is no observation: what it hides was last seen before it.
                 Seen { changed_after: last_known(old), ..fresh }

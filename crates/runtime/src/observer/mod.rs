@@ -124,7 +124,12 @@ impl Observer {
             kept
         });
         for group in &groups {
-            self.schedules.entry(group.clone()).or_insert(Schedule { due: now, slowed: 1, swept: None, running: false });
+            self.schedules.entry(group.clone()).or_insert(Schedule {
+                due: now,
+                slowed: 1,
+                swept: None,
+                running: false,
+            });
         }
         let account = self.shard.account.clone();
         for group in self.shared.wishes.take_soon(|group| group.account == account) {
@@ -254,8 +259,7 @@ impl Observer {
                     schedule.due = Instant::now();
                 }
             }
-            let woken: BTreeSet<_> =
-                outcome.changed.iter().flat_map(|key| self.shared.holdings.holders(key)).collect();
+            let woken: BTreeSet<_> = outcome.changed.iter().flat_map(|key| self.shared.holdings.holders(key)).collect();
             for name in woken {
                 self.shared.queue.add(name, Priority::Background);
                 self.shared.metrics.queue.added();

@@ -103,10 +103,9 @@ impl Pass<'_> {
     /// Settles the journal with what the call said.
     async fn settle(&self, id: i64, result: &Result<Acted, ActError>) -> Result<(), Halt> {
         let (outcome, resolution) = match result {
-            Ok(acted) => (
-                MutationOutcome::Applied,
-                Resolution { request_id: acted.request_id.clone(), ..Resolution::default() },
-            ),
+            Ok(acted) => {
+                (MutationOutcome::Applied, Resolution { request_id: acted.request_id.clone(), ..Resolution::default() })
+            }
             Err(error) => {
                 let outcome = match error.effect {
                     Effect::NotApplied => MutationOutcome::NotApplied,

@@ -26,11 +26,8 @@ pub(crate) struct InvalidSpec(pub(crate) String);
 impl Document {
     /// Reads a stored environment.
     pub(crate) fn read(registry: &Registry, installation: &str, row: &EnvironmentRow) -> Result<Self, InvalidSpec> {
-        let metadata = Metadata {
-            name: row.name.clone(),
-            labels: row.labels.clone(),
-            annotations: row.annotations.clone(),
-        };
+        let metadata =
+            Metadata { name: row.name.clone(), labels: row.labels.clone(), annotations: row.annotations.clone() };
         Self::from_spec(registry, installation, metadata, &row.spec, row.generation)
     }
 
@@ -44,8 +41,7 @@ impl Document {
     ) -> Result<Self, InvalidSpec> {
         let (parsed, problems) = model::parse::parse::<EnvironmentSpec>(spec.clone());
         let Some(spec) = parsed.filter(|_| problems.is_empty()) else { return Err(said(&problems)) };
-        let environment =
-            Environment { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
+        let environment = Environment { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec };
         let problems = model::validate::validate(&environment);
         if !problems.is_empty() {
             return Err(said(&problems));

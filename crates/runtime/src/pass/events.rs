@@ -66,12 +66,7 @@ impl Pass<'_> {
     }
 
     /// A step had its effect.
-    pub(super) fn done_event(
-        &mut self,
-        resource: &PlannedResource,
-        step: &Step,
-        result: &Result<Acted, ActError>,
-    ) {
+    pub(super) fn done_event(&mut self, resource: &PlannedResource, step: &Step, result: &Result<Acted, ActError>) {
         let key = &resource.key;
         let detected = self.memory.detected.get(key).copied();
         let drifted = self.agreed_before(key) && !self.leaving.contains_key(key);
@@ -118,11 +113,10 @@ impl Pass<'_> {
     /// Notes that are events of their own, once each.
     pub(super) fn note_events(&mut self, key: &ResourceKey, notes: &[Note]) {
         for note in notes.iter().filter(|note| note.reason == TAMPERING) {
-            let shown_before = self
-                .rows
-                .get(key)
-                .and_then(|row| row.report.get("notes")?.as_array())
-                .is_some_and(|old| old.iter().any(|old| old["reason"] == TAMPERING && old["message"] == note.message));
+            let shown_before =
+                self.rows.get(key).and_then(|row| row.report.get("notes")?.as_array()).is_some_and(|old| {
+                    old.iter().any(|old| old["reason"] == TAMPERING && old["message"] == note.message)
+                });
             if self.reported.insert(format!("{key} {}", note.message)) && !shown_before {
                 let details = json!({ "changes": note.changes });
                 self.event(key, "Warning", TAMPERING, note.message.clone(), details);

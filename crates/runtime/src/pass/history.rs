@@ -43,8 +43,7 @@ pub(super) fn adopts(row: &JournalRow) -> bool {
 /// The idempotency token of a write: the same when the same write is tried again after an attempt of which nothing is
 /// known to have been applied, another once something has been.
 pub(super) fn token(uid: uuid::Uuid, print: &str, history: &[JournalRow]) -> String {
-    let last_applied =
-        history.iter().find(|row| row.outcome == Some(MutationOutcome::Applied)).map_or(0, |row| row.id);
+    let last_applied = history.iter().find(|row| row.outcome == Some(MutationOutcome::Applied)).map_or(0, |row| row.id);
     let digest = Sha256::digest(format!("{uid}/{print}/{last_applied}"));
     // ECS takes 36 characters at most, Secrets Manager 32 at least (ECS API Reference, CreateService, clientToken;
     // Secrets Manager API Reference, CreateSecret, ClientRequestToken).
@@ -80,9 +79,8 @@ pub(super) fn facts(
     let window = SignedDuration::try_from(budget.window).unwrap_or(SignedDuration::ZERO);
     let since = now.saturating_sub(window).unwrap_or(Timestamp::MIN);
     let recent: Vec<Timestamp> = applied().map(|row| row.begun_at).filter(|begun| *begun > since).collect();
-    let budget_until = recent
-        .get((budget.writes as usize).saturating_sub(1))
-        .and_then(|oldest| oldest.checked_add(window).ok());
+    let budget_until =
+        recent.get((budget.writes as usize).saturating_sub(1)).and_then(|oldest| oldest.checked_add(window).ok());
     StepFacts {
         adopted_now: false,
         non_converging: (without_effect >= MOST_WITHOUT_EFFECT).then(|| fields(step)),
@@ -168,7 +166,9 @@ mod tests {
         let same = step(2);
         let refused = JournalRow { outcome: Some(MutationOutcome::NotApplied), ..row(9, &same, 990, None) };
         let mut history = vec![refused.clone(), refused.clone(), refused.clone(), refused];
-        assert!(judged(&history, &same, 1).budget_until.is_none() && judged(&history, &same, 1).non_converging.is_none());
+        assert!(
+            judged(&history, &same, 1).budget_until.is_none() && judged(&history, &same, 1).non_converging.is_none()
+        );
         history.extend([6, 5, 4].map(|id| row(id, &same, 0, Some(false))));
         assert!(judged(&history, &same, 1).non_converging.is_some(), "nor does it end a run");
     }

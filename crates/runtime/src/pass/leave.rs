@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 
 use engine::EnvironmentPlan;
+use engine::graph::Follow;
 use model::env::OnDelete;
 use model::{Observation, ResourceKey, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{Halt, Outcome, Pass};
+use super::{Halt, Leaving, Outcome, Pass};
 
 /// The engine's reason for an object that is not marked as ours.
 const NOT_OURS: &str = "NotOurs";
@@ -21,11 +22,12 @@ impl Pass<'_> {
     pub(super) fn find_leaving(&mut self) {
         let graph = &self.document.graph;
         let claimed: BTreeSet<ResourceKey> = graph.claims().map(|node| node.key.clone()).collect();
-        let stored = self.rows.iter().filter(|(key, _)| !claimed.contains(*key));
-        self.leaving = stored.map(|(key, row)| (key.clone(), stored_needs(&row.report))).collect();
+        let undeclared = self.rows.iter().filter(|(key, _)| !claimed.contains(*key));
+        self.leaving = undeclared.map(|(key, row)| (key.clone(), stored(&row.report))).collect();
         if self.deleting() {
             for node in graph.claims() {
-                self.leaving.insert(node.key.clone(), node.needs.iter().cloned().collect());
+                let leaving = Leaving { needs: node.needs.iter().cloned().collect(), follows: node.follows.clone() };
+                self.leaving.insert(node.key.clone(), leaving);
             }
         }
     }
@@ -49,7 +51,10 @@ impl Pass<'_> {
         if !self.leaving.contains_key(key) {
             return true;
         }
-        !self.leaving.iter().any(|(other, needs)| other != key && !self.gone.contains(other) && needs.contains(key))
+        !self
+            .leaving
+            .iter()
+            .any(|(other, leaving)| other != key && !self.gone.contains(other) && leaving.needs.contains(key))
     }
 
     /// Strikes off what is gone, or is let go. Answers whether anything was.
@@ -93,7 +98,13 @@ impl Pass<'_> {
     }
 
     fn let_go(&mut self, key: &ResourceKey, why: &str) {
-        self.event(key, "Normal", "Orphaned", format!("{key} is no longer managed and stays as it is: {why}"), json!({}));
+        self.event(
+            key,
+            "Normal",
+            "Orphaned",
+            format!("{key} is no longer managed and stays as it is: {why}"),
+            json!({}),
+        );
         self.gone.insert(key.clone());
     }
 
@@ -120,7 +131,18 @@ impl Pass<'_> {
     }
 }
 
-/// What a stored resource needs, as its report says.
-fn stored_needs(report: &Value) -> BTreeSet<ResourceKey> {
-    report.get("needs").and_then(|needs| BTreeSet::deserialize(needs).ok()).unwrap_or_default()
+/// How a node was tied to others, as its resource's report says: the document does not say it any more.
+fn stored(report: &Value) -> Leaving {
+    let needs = report.get("needs").and_then(|needs| BTreeSet::deserialize(needs).ok()).unwrap_or_default();
+    let follows = report.get("follows").and_then(|follows| {
+        let key = ResourceKey::deserialize(follows.get("key")?).ok()?;
+        let output = follows.get("output")?.as_str()?.to_owned();
+        Some(Follow { key, output: output.into() })
+    });
+    Leaving { needs, follows }
+}
+
+/// The same, to be stored.
+pub(super) fn follows_json(follows: Option<&Follow>) -> Value {
+    follows.map_or(Value::Null, |follow| json!({ "key": follow.key, "output": follow.output }))
 }

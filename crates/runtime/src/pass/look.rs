@@ -42,7 +42,10 @@ impl Pass<'_> {
         if let Some(at) = self.moved.get(key) {
             return Start::At(Some(at.clone()));
         }
-        let follows = self.document.graph.get(key).and_then(|node| node.follows.as_ref());
+        let follows = match self.document.graph.get(key) {
+            Some(node) => node.follows.as_ref(),
+            None => self.leaving.get(key).and_then(|leaving| leaving.follows.as_ref()),
+        };
         self.shared.start_of(follows, |followed| self.known(followed))
     }
 
@@ -54,10 +57,7 @@ impl Pass<'_> {
             if let Start::At(at) = self.start(&node.key)
                 && self.read_at.get(&node.key) != Some(&at)
             {
-                self.snapshot.set(
-                    node.key.clone(),
-                    Observation::Unknown { since: self.now, why: Unknown::Dependency },
-                );
+                self.snapshot.set(node.key.clone(), Observation::Unknown { since: self.now, why: Unknown::Dependency });
                 self.tried.remove(&node.key);
                 self.looked.remove(&node.key);
             }

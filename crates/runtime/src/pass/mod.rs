@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::Snapshot;
+use engine::graph::Follow;
 use engine::guard::{Cap, Hold};
 use jiff::Timestamp;
 use model::env::Mode;
@@ -111,6 +112,13 @@ impl Outcome {
     }
 }
 
+/// An object on its way out, as its node was or is.
+#[derive(Debug, Clone, Default)]
+struct Leaving {
+    needs: BTreeSet<ResourceKey>,
+    follows: Option<Follow>,
+}
+
 /// Why a pass ends early.
 #[derive(Debug, thiserror::Error)]
 enum Halt {
@@ -159,8 +167,8 @@ struct Pass<'a> {
     cap: Option<Cap>,
     holds: BTreeMap<ResourceKey, Hold>,
 
-    /// Objects on their way out, with what they need.
-    leaving: BTreeMap<ResourceKey, BTreeSet<ResourceKey>>,
+    /// Objects on their way out.
+    leaving: BTreeMap<ResourceKey, Leaving>,
     /// Objects no longer managed.
     gone: BTreeSet<ResourceKey>,
 

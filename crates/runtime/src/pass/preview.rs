@@ -51,8 +51,13 @@ async fn answer(
     let now = shared.clock.now();
     let (memory, adopted_now) = remembered(shared, row, document.generation).await?;
     let policy = &document.environment.spec.policy;
-    let context =
-        EnvironmentContext { now, environment: &document.environment.metadata.name, policy, memory: &memory, adopted_now: &adopted_now };
+    let context = EnvironmentContext {
+        now,
+        environment: &document.environment.metadata.name,
+        policy,
+        memory: &memory,
+        adopted_now: &adopted_now,
+    };
     let plan = plan_environment(&shared.registry, &document.graph, snapshot, &context);
     let approved: Vec<String> = match row {
         Some(row) => {
@@ -138,7 +143,11 @@ async fn remembered(
 }
 
 /// Objects that the spec no longer declares, and what becomes of them.
-async fn removed(shared: &Shared, row: Option<&EnvironmentRow>, document: &Document) -> Result<Vec<Value>, store::Error> {
+async fn removed(
+    shared: &Shared,
+    row: Option<&EnvironmentRow>,
+    document: &Document,
+) -> Result<Vec<Value>, store::Error> {
     let Some(row) = row else { return Ok(Vec::new()) };
     let rows = shared.store.resources_of(row.uid).await?;
     let gone = rows.keys().filter_map(keys::from_store);

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use store::{EnvironmentRow, NewEvent, PassRecord, ResourceUpsert};
 use telemetry::metrics::{EnvironmentGauges, ResourceCounts};
 
+use super::leave::follows_json;
 use super::plan::{gated_json, step_json};
 use super::{Outcome, Pass};
 use crate::holdings::EnvName;
@@ -152,7 +153,10 @@ impl Pass<'_> {
         let retry = self.memory.retries.get(&key).filter(|_| !resource.plan.steps.is_empty());
         if let Some(retry) = retry.filter(|retry| retry.error.is_none()) {
             let message = "it was written, and AWS does not show the effect yet";
-            resource.plan.waits.push(Wait::new(WaitKind::Progressing, "NotEffectiveYet", message).until(retry.not_before));
+            resource
+                .plan
+                .waits
+                .push(Wait::new(WaitKind::Progressing, "NotEffectiveYet", message).until(retry.not_before));
         }
         if !resource.plan.steps.is_empty() && !self.may_leave(&key) {
             let message = "what needs it is deleted first";
@@ -217,6 +221,10 @@ impl Pass<'_> {
             "adoptedGeneration": self.memory.adopted.get(&entry.key),
             "syncedGeneration": synced,
             "needs": if node.is_some() { json!(needs) } else { row.map_or(json!([]), |row| row.report["needs"].clone()) },
+            "follows": match node {
+                Some(node) => follows_json(node.follows.as_ref()),
+                None => row.map_or(Value::Null, |row| row.report["follows"].clone()),
+            },
             "leaving": entry.leaving,
             "lastAct": last_act.or_else(|| row.map(|row| row.report["lastAct"].clone())),
         });
@@ -278,8 +286,7 @@ impl Pass<'_> {
         };
         let on_its_way = |entry: &Entry| matches!(entry.resource.health, Some(Health::Progressing { .. }));
         let window = engine::guard::HoldReason::OutsideWindow;
-        let held_by_window =
-            entries.iter().any(|entry| entry.hold.as_ref().is_some_and(|hold| hold.reason == window));
+        let held_by_window = entries.iter().any(|entry| entry.hold.as_ref().is_some_and(|hold| hold.reason == window));
         Outcome {
             failure: requeue::gravest(self.read_errors.values().map(|error| error.class)),
             more: self.more,
@@ -328,10 +335,7 @@ impl Pass<'_> {
             ("plan", gated_json(&self.guard(), plan)),
             ("nextCheckAt", next_check.map(|at| json!(at))),
             ("newestBackupAt", newest.map(|at| json!(at))),
-            (
-                "lastHandledReconcileToken",
-                token.or_else(|| self.row.status.get("lastHandledReconcileToken").cloned()),
-            ),
+            ("lastHandledReconcileToken", token.or_else(|| self.row.status.get("lastHandledReconcileToken").cloned())),
         ];
         for (name, value) in optional {
             if let Some(value) = value {

@@ -44,7 +44,12 @@ impl WorkQueue {
                 &["name"],
                 QUEUE_SECONDS,
             ),
-            worked: register.histograms("workqueue_work_duration_seconds", "Time of one pass.", &["name"], WORK_SECONDS),
+            worked: register.histograms(
+                "workqueue_work_duration_seconds",
+                "Time of one pass.",
+                &["name"],
+                WORK_SECONDS,
+            ),
             oldest: register.ratio("queue_oldest_age_seconds", "Time the key that is due the longest has waited."),
             longest: register.ratio(
                 "workqueue_longest_running_processor_seconds",

@@ -1,0 +1,82 @@
+//! What the owner is asked.
+
+use serde_json::json;
+use store::RequestKind;
+
+use crate::support::Rig;
+use crate::support::rig::spec;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reconcile_looks_converges_and_answers_with_the_status() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let mut config = rig.config();
+    config.hot_period = std::time::Duration::from_secs(3600);
+    let runtime = rig.start_with(config);
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    rig.cloud.tamper("one", |live| live.colour = "blue".to_owned());
+    let answer = rig.ask(RequestKind::Reconcile, "prod", json!({})).await;
+    assert_eq!(answer["handled"], true);
+    assert_eq!(rig.cloud.get("Crate", "one").unwrap().colour, "red", "without waiting for the next sweep");
+    assert!(answer["status"]["lastHandledReconcileToken"].is_string());
+    assert_eq!(rig.row("prod").await.status, answer["status"]);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_of_another_spec_shows_steps_and_holds_and_changes_nothing() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red"), ("three", "grey")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let version = rig.store.resource_version().await.unwrap();
+    let writes = rig.cloud.writes().len();
+    let other = spec(&[("one", "?black"), ("two", "blue lid")], json!({}));
+    let plan = rig.ask(RequestKind::Plan, "prod", json!({ "spec": other })).await;
+    assert_eq!(plan["generation"], 2);
+    assert_eq!(plan["gated"]["gated"][0]["operation"], "PaintCrate");
+    assert_eq!(plan["hash"], plan["gated"]["hash"]);
+    let steps: Vec<String> = plan["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("{} {} {}", one["kind"], one["steps"][0]["operation"], one["steps"][0]["hold"]["reason"]))
+        .collect();
+    assert_eq!(
+        steps,
+        ["\"Crate\" \"PaintCrate\" \"ApprovalRequired\"", "\"Crate\" \"CreateCrate\" null", "\"Lid\" null null"]
+    );
+    assert_eq!(plan["removed"][0]["identity"], "three");
+    assert_eq!(rig.cloud.writes().len(), writes);
+    assert_eq!(rig.store.resource_version().await.unwrap(), version);
+    let plan = rig.ask(RequestKind::Plan, "prod", json!({})).await;
+    assert_eq!((&plan["generation"], &plan["summary"]["steps"]), (&json!(1), &json!(0)));
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spec_that_cannot_be_used_and_an_unknown_environment_are_said() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let answer = rig.ask(RequestKind::Plan, "prod", json!({ "spec": { "colour": 1 } })).await;
+    assert_eq!(answer["error"]["reason"], "InvalidSpec");
+    let answer = rig.ask(RequestKind::Plan, "nowhere", json!({})).await;
+    assert_eq!(answer["error"]["reason"], "NotFound");
+    let answer = rig.ask(RequestKind::Diagnosis, "prod", json!({})).await;
+    assert_eq!(answer["error"]["reason"], "NotSupported");
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_spec_that_this_release_cannot_read_is_stalled_and_touches_nothing() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    sqlx::query("UPDATE environments SET spec = spec || '{\"future\": 1}'").execute(&rig.db.pool).await.unwrap();
+    let runtime = rig.start();
+    rig.wait_for("prod", "Stalled", "True InvalidSpec").await;
+    assert_eq!(rig.condition("prod", "Synced").await, "False InvalidSpec");
+    assert!(rig.cloud.writes().is_empty());
+    runtime.shutdown().await;
+}
