@@ -52,6 +52,8 @@ pub mod shape {
 
 /// What happens inside AWS without anyone calling it, by service: for [`Sim::with`].
 pub mod hand {
+    pub use crate::application_autoscaling::hand as application_autoscaling;
+    pub use crate::ecs::hand as ecs;
     pub use crate::rds::hand as rds;
 }
 

@@ -3,6 +3,7 @@
 //!
 //! It moves a service's desired count twice: when RegisterScalableTarget finds it out of range, and when a policy's
 //! metric says so ([`tracking`]). In between it lets the count be, whoever set it.
+pub mod hand;
 mod policies;
 mod tagging;
 mod targets;

@@ -24,9 +24,8 @@ const COOLDOWN_S: i64 = 300;
 const LEAST_PERIOD: Duration = Duration::from_millis(100);
 
 /// A service's metric.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Metric {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Metric {
     /// The average over its tasks, whatever their number.
     Average(f64),
     /// The sum over its tasks: the average follows their number.
@@ -50,20 +49,15 @@ fn cpu() -> String {
 /// `{"resourceId": "service/c/s", "metric": …, "average": 90}` or `"load": 300`; neither forgets the metric.
 pub(super) fn control(ctx: &mut Ctx<'_>, body: &Value) -> Result<Value, String> {
     let said: Said = serde_json::from_value(body.clone()).map_err(|e| e.to_string())?;
-    let (cluster, service) = parts(&said.resource_id).ok_or("resourceId must be service/<cluster>/<service>")?;
-    if ecs::counts(ctx, cluster, service).is_none() {
-        return Err(format!("no service {}", said.resource_id));
-    }
-    let key = (said.resource_id.clone(), said.metric.clone());
-    let metrics = &mut ctx.state::<State>().metrics;
-    match (said.average, said.load) {
+    let metric = match (said.average, said.load) {
         (Some(_), Some(_)) => return Err("average or load, not both".to_owned()),
-        (Some(average), None) => drop(metrics.insert(key, Metric::Average(average))),
-        (None, Some(load)) => drop(metrics.insert(key, Metric::Load(load))),
-        (None, None) => drop(metrics.remove(&key)),
+        (average, load) => average.map(Metric::Average).or(load.map(Metric::Load)),
+    };
+    if super::hand::set_metric(ctx, &said.resource_id, &said.metric, metric) {
+        Ok(json!({}))
+    } else {
+        Err(format!("no service {}; write service/<cluster>/<service>", said.resource_id))
     }
-    wake(ctx, cluster, service);
-    Ok(json!({}))
 }
 
 fn period(ctx: &Ctx<'_>) -> Duration {

@@ -1,10 +1,10 @@
-//! ECS's part of the control plane: what becomes of images, what load a service has, and crashes.
+//! ECS's part of the control plane: [`super::hand`] over JSON.
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::hand;
 use super::images::ImageRule;
-use super::scheduler;
-use super::state::{Phase, State};
+use super::state::State;
 use crate::Ctx;
 
 #[derive(Deserialize)]
@@ -24,33 +24,24 @@ fn one() -> usize {
 pub(super) fn handle(ctx: &mut Ctx<'_>, path: &str, body: &Value) -> Option<Result<Value, String>> {
     match path {
         "images" => Some(images(ctx, body)),
-        "crash" => Some(serde_json::from_value(body.clone()).map_err(|e| e.to_string()).and_then(|c| crash(ctx, &c))),
+        "crash" => Some(crash(ctx, body)),
         _ => None,
     }
 }
 
 fn images(ctx: &mut Ctx<'_>, body: &Value) -> Result<Value, String> {
-    let rules = &mut ctx.state::<State>().rules;
     if body.as_object().is_some_and(serde_json::Map::is_empty) {
-        rules.clear();
+        hand::forget_images(ctx);
     } else {
-        rules.push(serde_json::from_value::<ImageRule>(body.clone()).map_err(|e| e.to_string())?);
+        let rule: ImageRule = serde_json::from_value(body.clone()).map_err(|e| e.to_string())?;
+        hand::decide_image(ctx, &rule.image, rule.fate);
     }
-    Ok(json!({ "images": rules }))
+    Ok(json!({ "images": ctx.state::<State>().rules }))
 }
 
-fn crash(ctx: &mut Ctx<'_>, wanted: &Crash) -> Result<Value, String> {
-    let crashed = scheduler::with(ctx, &wanted.cluster, &wanted.service, |ctx, service| {
-        let now = ctx.now();
-        let mut ids = Vec::new();
-        for task in service.tasks.iter_mut().filter(|t| t.phase == Phase::Running).take(wanted.tasks) {
-            (task.fate, task.due) = (super::images::Fate::Exits, Some(now));
-            ids.push(task.id.clone());
-        }
-        ids
-    });
-    match crashed {
-        Some(ids) => Ok(json!({ "tasks": ids })),
-        None => Err(format!("no service {} in cluster {}", wanted.service, wanted.cluster)),
-    }
+fn crash(ctx: &mut Ctx<'_>, body: &Value) -> Result<Value, String> {
+    let wanted: Crash = serde_json::from_value(body.clone()).map_err(|e| e.to_string())?;
+    let crashed = hand::crash(ctx, &wanted.cluster, &wanted.service, wanted.tasks);
+    let ids = crashed.ok_or_else(|| format!("no service {} in cluster {}", wanted.service, wanted.cluster))?;
+    Ok(json!({ "tasks": ids }))
 }

@@ -26,7 +26,7 @@ fn fargate_takes(cpu: i64, memory: i64) -> bool {
 }
 
 /// `512`, `1 GB` or `.5 vCPU`: always shown as units or MiB (API Reference, RegisterTaskDefinition, `cpu`, `memory`).
-fn amount(given: &str, unit: &str) -> Option<i64> {
+pub(super) fn amount(given: &str, unit: &str) -> Option<i64> {
     let compact: String = given.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
     match compact.strip_suffix(unit) {
         Some(number) => number.parse::<f64>().ok().map(|n| (n * 1024.0).round() as i64),

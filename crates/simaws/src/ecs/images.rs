@@ -7,7 +7,7 @@ use super::state::TaskDefinition;
 /// What becomes of a task's container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It runs.
     Runs,
     /// It exits with code 1 soon after it started: an image whose name contains `broken`.

@@ -80,6 +80,22 @@ fn end(task: &mut Task, at: Timestamp, code: &'static str, reason: &str, exit: O
     (task.stop_code, task.stopped_reason, task.exit_code) = (Some(code), Some(reason.to_owned()), exit);
 }
 
+/// Running tasks exit now.
+pub(super) fn crash(ctx: &mut Ctx<'_>, service: &mut Service, ids: &[String]) {
+    let now = ctx.now();
+    let (mut failed, mut gone) = (Vec::new(), Vec::new());
+    for task in service.tasks.iter_mut().filter(|t| ids.contains(&t.id)) {
+        task.due = None;
+        end(task, now, "EssentialContainerExited", "Essential container in task exited", Some(1));
+        failed.push(task.deployment.clone());
+        gone.push(task.ip.clone());
+    }
+    if !failed.is_empty() {
+        deregister(ctx, service, &gone);
+        count_failures(ctx, service, &failed);
+    }
+}
+
 /// Stops tasks that fail their health checks; without any check they stay. The deployments of those that go.
 fn stop_sick(ctx: &mut Ctx<'_>, service: &mut Service, ids: &[String]) -> Vec<String> {
     let group = service.run.list("loadBalancers").first().map(|b| b.need("targetGroupArn").to_owned());

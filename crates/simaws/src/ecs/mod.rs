@@ -8,6 +8,7 @@ mod containers;
 mod control;
 mod definitions;
 mod deployments;
+pub mod hand;
 mod images;
 mod lives;
 mod names;

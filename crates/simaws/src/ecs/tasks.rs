@@ -80,7 +80,7 @@ fn containers(ctx: &Ctx<'_>, arn: &str, task: &Task) -> Vec<Doc> {
         (true, false, Phase::Running) if task.fate == super::images::Fate::Unhealthy => "UNHEALTHY",
         _ => "UNKNOWN",
     };
-    let rows = definition.into_iter().flat_map(|d| d.containers()).enumerate().map(|(n, c)| {
+    let rows = definition.into_iter().flat_map(super::state::TaskDefinition::containers).enumerate().map(|(n, c)| {
         let failed = task.stop_code == Some("TaskFailedToStart");
         doc! {
             "containerArn" => format!("{}/{n}", arn.replace(":task/", ":container/")),

@@ -104,7 +104,7 @@ async fn task_ids(sim: &Sim, status: &str) -> Vec<String> {
 async fn element(sim: &Sim, operation: &str, name: &str, parameters: &[(&str, &str)]) -> String {
     let reply = query(sim, "elasticloadbalancing", operation, parameters).await;
     let part = reply.xml().split(&format!("<{name}>")).nth(1).and_then(|s| s.split('<').next());
-    part.unwrap_or_else(|| panic!("no {name}: {}", reply.xml())).to_owned()
+    part.expect("the answer has this element").to_owned()
 }
 
 /// A target group that takes IP addresses, not attached to anything.

@@ -39,11 +39,12 @@ async fn watch(sim: &Sim) -> (i64, i64, i64) {
         (least, most, all) = (least.min(running), most.max(running), all.max(running + pending));
         if now["deployments"][0]["rolloutState"] == "COMPLETED" {
             assert_eq!(now["deployments"].as_array().map(Vec::len), Some(1));
-            return (least, most, all);
+            break;
         }
         sim.clock().advance(Duration::from_millis(100));
     }
-    panic!("the rollout never ends: {}", show(sim).await);
+    assert_eq!(show(sim).await["deployments"][0]["rolloutState"], "COMPLETED", "the rollout never ends");
+    (least, most, all)
 }
 
 #[tokio::test]
