@@ -1,1 +1,45 @@
-fn main(){}
+//! The command line of the daemon. No logic here: each command is a function of the library.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use kinds::Cloud;
+use operator::cli::{Cli, Command};
+use operator::{daemon, dev, plan_file, serve};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve { config } => serve::serve(config.as_deref()).await?,
+        Command::Migrate => serve::migrate().await?,
+        Command::Healthcheck { config } => serve::healthcheck(config.as_deref()).await?,
+        Command::Plan { file, config } => {
+            let config = serve::load(config.as_deref())?;
+            let environment = plan_file::read_document(&file)?;
+            let registry = kinds::registry();
+            let (metrics, _registry) = telemetry::Metrics::new();
+            let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&daemon::open_aws(config.awskit(), &metrics)));
+            plan_file::run(&environment, &registry, &cloud, &config.installation, daemon::now()).await?;
+        }
+        Command::Dev { demo, port, aws_port, log } => return dev::run(&dev::Options { demo, port, aws_port, log }).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}

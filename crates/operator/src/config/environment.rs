@@ -17,6 +17,11 @@ const OTHERS: &[&str] = &[
     "EVENTCHAIN_MOTO_URL",
     "EVENTCHAIN_PG_BIN",
     "EVENTCHAIN_PG_SOURCE",
+    "EVENTCHAIN_TERRAFORM",
+    "EVENTCHAIN_TERRAFORM_PLUGINS",
+    "EVENTCHAIN_MICROBURST",
+    "EVENTCHAIN_OPERATOR_BIN",
+    "EVENTCHAIN_SIMAWS_BIN",
 ];
 
 /// Lays variables over a document. The problems name the variable.

@@ -101,10 +101,6 @@ pub struct Sweeps {
 pub struct Passes {
     /// Passes at the same time.
     pub concurrency: usize,
-    /// First back-off after a failure; doubles, with jitter.
-    pub backoff_base: Span,
-    /// Longest back-off.
-    pub backoff_cap: Span,
 }
 
 /// Which replica owns an account.
@@ -183,7 +179,7 @@ impl Default for Sweeps {
 
 impl Default for Passes {
     fn default() -> Self {
-        Self { concurrency: 8, backoff_base: Span::from_secs(1), backoff_cap: Span::from_secs(300) }
+        Self { concurrency: 8 }
     }
 }
 
@@ -299,11 +295,11 @@ fn check(config: &Config) -> Problems {
     if config.passes.concurrency == 0 {
         refuse("passes.concurrency", "must be at least 1".to_owned());
     }
-    if config.leases.ttl.as_secs() < 3 || config.leases.ttl.as_secs() > 15 {
-        refuse("leases.ttl", "must be between 3s and 15s: a successor takes over within 15 s".to_owned());
+    if config.leases.ttl.as_secs() < 3 || config.leases.ttl.as_secs() > 12 {
+        refuse("leases.ttl", "must be between 3s and 12s, so that a successor takes over within 15 s".to_owned());
     }
-    if config.call_timeout() >= config.leases.ttl.as_duration() {
-        refuse("aws.callTimeout", format!("must be shorter than leases.ttl {}", config.leases.ttl));
+    if config.call_timeout() + config.lease_renew() > config.leases.ttl.as_duration() {
+        refuse("aws.callTimeout", format!("must be at most three quarters of leases.ttl {}", config.leases.ttl));
     }
     if config.writes.budget == 0 {
         refuse("writes.budget", "must be at least 1".to_owned());
@@ -315,11 +311,29 @@ fn check(config: &Config) -> Problems {
 }
 
 impl Config {
-    /// Longest time one AWS call may take: as configured, or 10 s, but 2 s less than the lease lives.
+    /// How often a lease is renewed: four times in its life.
+    fn lease_renew(&self) -> Duration {
+        self.leases.ttl.as_duration() / 4
+    }
+
+    /// Longest time one AWS call may take: as configured, or two thirds of the lease. A lease that is renewed every
+    /// quarter has at least three quarters left, so the call is over before anybody else may own the account.
     pub fn call_timeout(&self) -> Duration {
-        match self.aws.call_timeout {
-            Some(span) => span.as_duration(),
-            None => Duration::from_secs(10).min(self.leases.ttl.as_duration().saturating_sub(Duration::from_secs(2))),
+        self.aws.call_timeout.map_or(self.leases.ttl.as_duration() * 2 / 3, Span::as_duration)
+    }
+
+    /// What `runtime` needs of it. `holder` is unique for this process.
+    pub fn runtime(&self, holder: String) -> runtime::Config {
+        runtime::Config {
+            workers: self.passes.concurrency,
+            hot_period: self.sweeps.hot.as_duration(),
+            slow_period: self.sweeps.slow.as_duration(),
+            lease_ttl: self.leases.ttl.as_duration(),
+            lease_renew: self.lease_renew(),
+            call_timeout: self.call_timeout(),
+            write_budget: self.writes.budget,
+            write_window: self.writes.per.as_duration(),
+            ..runtime::Config::new(&self.installation, holder, self.aws.accounts.keys().cloned().collect())
         }
     }
 

@@ -49,5 +49,5 @@ fn a_role_must_be_of_its_account() {
 #[test]
 fn the_call_timeout_stays_below_the_lease() {
     assert_eq!(from("leases: { ttl: 6s }", &[]).unwrap().call_timeout(), Duration::from_secs(4));
-    assert_eq!(from("aws: { callTimeout: 20s }", &[]), Err(vec!["aws.callTimeout".to_owned()]));
+    assert_eq!(from("aws: { callTimeout: 10s }", &[]), Err(vec!["aws.callTimeout".to_owned()]));
 }

@@ -1,0 +1,126 @@
+//! The daemon: store, AWS clients, runtime and API, wired. `serve` and `dev` start it alike.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use awskit::{Aws, CallRecord};
+use jiff::Timestamp;
+use kinds::Cloud;
+use runtime::{Clock, Handle, Runtime, StoreMetrics, SystemClock};
+use store::Store;
+use telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::Config;
+
+/// A running daemon.
+pub struct Daemon {
+    runtime: Handle,
+    api: tokio::task::JoinHandle<std::io::Result<()>>,
+    gauges: tokio::task::JoinHandle<()>,
+    stop_api: CancellationToken,
+    address: SocketAddr,
+}
+
+/// Connects the AWS clients' calls to the metrics.
+struct Calls(Metrics);
+
+impl awskit::Observer for Calls {
+    fn called(&self, record: &CallRecord<'_>) {
+        self.0.aws.called(record.operation, record.outcome, record.duration, record.waited);
+    }
+}
+
+/// How often the budgets' headroom is put into its gauge.
+const GAUGE_PERIOD: Duration = Duration::from_secs(5);
+
+/// The main loop comes round each second; after so long without it something holds it up for good.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// The database, with its statements counted.
+pub fn open_store(config: &Config, url: String, metrics: &Metrics) -> Result<Store> {
+    let mut settings = store::Config::new(url);
+    settings.max_connections = config.database.max_connections;
+    Store::connect_lazy(&settings, Arc::new(StoreMetrics(metrics.clone()))).context("DATABASE_URL is no Postgres URL")
+}
+
+/// AWS clients whose calls are counted.
+pub fn open_aws(config: awskit::Config, metrics: &Metrics) -> Aws {
+    Aws::new(config, Some(Arc::new(Calls(metrics.clone()))))
+}
+
+impl Daemon {
+    /// Starts runtime and API. The schema must be current.
+    pub async fn start(config: &Config, store: Store, aws: Aws, metrics: Metrics, listener: TcpListener) -> Result<Self> {
+        let address = listener.local_addr().context("the API's address")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let registry = Arc::new(kinds::registry());
+        let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&aws));
+        let runtime = Runtime::start(runtime::Deps {
+            store: store.clone(),
+            registry: Arc::clone(&registry),
+            cloud,
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            config: config.runtime(format!("{}-{}", config.installation, Uuid::new_v4())),
+        });
+
+        let heartbeat = runtime.heartbeat();
+        let api_clock = Arc::clone(&clock);
+        let mut state = api::ApiState::new(store, registry, config.installation.clone(), Arc::new(move || api_clock.now()));
+        let (rendered, render_clock) = (metrics.clone(), Arc::clone(&clock));
+        state.metrics_render = Arc::new(move || rendered.render(render_clock.now()));
+        state.liveness = Arc::new(move || match heartbeat.age() {
+            age if age < STUCK => Ok(()),
+            age => Err(format!("the main loop has not come round for {} s", age.as_secs())),
+        });
+        state.config.max_body_bytes = config.http.max_body_bytes;
+        let router = api::router(state);
+        let stop_api = CancellationToken::new();
+        let stop = stop_api.clone();
+        let api = tokio::spawn(async move {
+            api::serve(listener, router, api::ServeConfig::default(), stop.cancelled_owned()).await
+        });
+        let gauges = tokio::spawn(headroom(aws, metrics, stop_api.clone()));
+        Ok(Self { runtime, api, gauges, stop_api, address })
+    }
+
+    /// Address of the API.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: no new work, the call under way is finished, leases are given back. Within 25 s.
+    pub async fn stop(self) {
+        self.stop_api.cancel();
+        self.runtime.shutdown().await;
+        // A client that holds its connection open does not hold the daemon.
+        if tokio::time::timeout(Duration::from_secs(2), self.api).await.is_err() {
+            tracing::info!("requests to the API were still open");
+        }
+        self.gauges.abort();
+    }
+}
+
+async fn headroom(aws: Aws, metrics: Metrics, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(GAUGE_PERIOD);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // Cancel safe: a tick that is dropped comes again.
+            _ = interval.tick() => {}
+        }
+        for (account, region, bucket, part) in aws.budgets().headroom(tokio::time::Instant::now()) {
+            metrics.aws.set_headroom(account.as_str(), region.as_str(), bucket, part);
+        }
+    }
+}
+
+/// The instant now, for commands that run once.
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
