@@ -20,10 +20,11 @@ pub fn router(state: ApiState) -> Router {
     api_routes()
         .layer(axum::middleware::from_fn_with_state(limits, middleware::limit))
         .merge(probe_routes())
-        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), middleware::observe))
+        // Before the layers, so that these answers are counted too.
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(middleware::panicked))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), middleware::observe))
         .with_state(state)
 }
 

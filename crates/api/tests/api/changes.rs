@@ -1,0 +1,95 @@
+//! Changes that are posted as such.
+
+use http::Method;
+use serde_json::{Value, json};
+use store::RequestKind;
+
+use super::support::{Api, CHANGES, PROD, gated_plan};
+
+fn change(patch: Value) -> Value {
+    json!({"spec": {"environment": "prod", "message": "scale up", "patch": patch}})
+}
+
+fn scale(count: u32) -> Value {
+    json!({"spec": {"services": {"event-service": {"desiredCount": count}}}})
+}
+
+#[tokio::test]
+async fn a_change_is_applied_at_once_and_carries_its_plan() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let owner = api.own().await;
+    let headers = [("content-type", "application/json"), ("x-remote-user", "alice")];
+    let (answer, asked) = tokio::join!(
+        api.send(Method::POST, CHANGES, &headers, change(scale(4)).to_string()),
+        owner.answer(RequestKind::Plan, gated_plan(2)),
+    );
+    assert_eq!(asked["spec"]["services"]["event-service"]["desiredCount"], 4, "the plan is that of the new spec");
+    let posted = answer.expect(201);
+    assert_eq!(posted["kind"], "Change");
+    assert_eq!(posted["spec"], json!({"environment": "prod", "message": "scale up", "patch": scale(4)}));
+    let status = &posted["status"];
+    assert_eq!((&status["phase"], &status["author"]), (&json!("Applied"), &json!("alice")));
+    assert_eq!(status["revision"], 2);
+    assert_eq!(status["planHash"], gated_plan(2)["hash"]);
+    assert_eq!(status["plan"]["gated"]["gated"][0]["operation"], "ModifyDBInstance", "gated steps are shown in it");
+    let name = posted["metadata"]["name"].as_str().unwrap();
+    assert_eq!(api.get(&format!("{CHANGES}/{name}")).await.expect(200), posted);
+    assert_eq!(api.get(PROD).await.expect(200)["metadata"]["generation"], 2);
+    let revision = api.get("/apis/eventchain.io/v1/revisions/prod-2").await.expect(200);
+    assert_eq!(
+        (&revision["spec"]["change"], &revision["spec"]["author"], &revision["spec"]["message"]),
+        (&json!(name), &json!("alice"), &json!("scale up"))
+    );
+}
+
+#[tokio::test]
+async fn without_an_owner_the_change_is_applied_and_says_why_it_has_no_plan() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let posted = api.post(CHANGES, &change(scale(4))).await.expect(201);
+    assert_eq!(posted["status"]["plan"], Value::Null);
+    let why = posted["status"]["outcome"]["planMissing"].as_str().unwrap();
+    assert!(why.contains("no replica works on account"), "{why}");
+    assert_eq!(api.get(PROD).await.expect(200)["spec"]["services"]["event-service"]["desiredCount"], 4);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_recorded_as_such() {
+    let api = Api::new().await;
+    let created = api.create_prod().await;
+    let posted = api.post(CHANGES, &change(scale(2))).await.expect(201);
+    assert_eq!(posted["status"]["outcome"]["reason"], "NothingToChange");
+    assert!(posted["status"].get("revision").is_none());
+    let after = api.get(PROD).await.expect(200);
+    assert_eq!(after["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]);
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_leaves_nothing_behind() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let version = api.version().await;
+    let refused = api.post(CHANGES, &change(json!({"spec": {"database": {"storageGib": 1}, "x": 1}}))).await;
+    let fields = refused.fields();
+    assert!(fields.contains(&"spec.x".to_owned()) && fields.contains(&"spec.database.storageGib".to_owned()));
+    let unknown = json!({"spec": {"environment": "nobody", "patch": {}}});
+    assert_eq!(api.post(CHANGES, &unknown).await.fields(), ["spec.environment"]);
+    let odd = json!({"kind": "Pod", "spec": {"environment": "prod", "patch": 7, "colour": "blue"}});
+    assert_eq!(api.post(CHANGES, &odd).await.fields(), ["spec.colour"]);
+    let odd = json!({"kind": "Pod", "spec": {"environment": "prod", "patch": 7}});
+    assert_eq!(api.post(CHANGES, &odd).await.fields(), ["kind", "spec.patch"]);
+    assert_eq!(api.post(CHANGES, &json!({})).await.fields(), ["spec"]);
+    assert_eq!(api.version().await, version);
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_change_shows_it_and_keeps_nothing() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let version = api.version().await;
+    let tried = api.post(&format!("{CHANGES}?dryRun=All"), &change(scale(4))).await.expect(201);
+    assert_eq!((&tried["status"]["phase"], &tried["status"]["revision"]), (&json!("Applied"), &json!(2)));
+    assert_eq!(api.version().await, version);
+    assert_eq!(api.get(CHANGES).await.expect(200)["items"], json!([]));
+}

@@ -1,0 +1,16 @@
+//! The tests, and what they share.
+
+mod actions;
+mod bad_input;
+mod bodies;
+mod changes;
+mod concurrency;
+mod deletion;
+mod design;
+mod environments;
+mod listener;
+mod lists;
+mod others;
+mod outage;
+mod plans;
+mod support;
