@@ -77,6 +77,28 @@ fn setup(database: &str, proxy: &Proxy, account: &str, key: &str) -> Result<Setu
     Ok(setup.set("EVENTCHAIN_SWEEPS_HOT", "2s").set("EVENTCHAIN_SWEEPS_SLOW", "4s"))
 }
 
+/// The part of the person who keeps the secrets: the operator makes them and never gives one a value.
+async fn give_a_value(url: &str, key: &str, secret: &str) -> Result<()> {
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", "secretsmanager.PutSecretValue"),
+        ("authorization", authorization.as_str()),
+        ("x-amz-date", "20260101T000000Z"),
+    ];
+    let body = serde_json::json!({ "SecretId": secret, "SecretString": "a value that someone gave" }).to_string();
+    until("the secret, to give it a value", LIMIT, async || {
+        let answer = Http::default().send(http::Method::POST, &format!("{url}/"), &headers, body.clone()).await;
+        match answer {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
 /// Waits until what the first run read has been read again, three times.
 async fn looked_again(proxy: &Proxy, sweeps: &[String]) -> Result<()> {
     until("three more looks at everything", LIMIT, async || {
@@ -98,6 +120,7 @@ async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, a
     let first = setup(&database.url, &proxy, account, key)?;
     let daemon = first.start("first").await?;
     daemon.api().create(&document).await?;
+    give_a_value(url, key, "eventchain/database-url").await?;
     let converged = daemon.api().converged(&name, LIMIT).await;
     if converged.is_err() {
         for failure in proxy.failures().iter().rev().take(10) {

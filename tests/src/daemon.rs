@@ -60,7 +60,6 @@ impl Setup {
             .set("EVENTCHAIN_HTTP_LISTEN", "127.0.0.1:0")
             .set("EVENTCHAIN_SWEEPS_HOT", "1s")
             .set("EVENTCHAIN_SWEEPS_SLOW", "2s")
-            .set("EVENTCHAIN_PASSES_BACKOFF_CAP", "2s")
             .set("EVENTCHAIN_AWS_BUDGET_SHARE", "1")
             .set("EVENTCHAIN_LOG_FORMAT", "json")
             .set("RUST_BACKTRACE", "1"))

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use simaws::testing::Caller;
 use simaws::{Clock, Server, Sim, Timings};
 use testkit::fixtures::{self, ACCOUNT, REGION};
 use testkit::postgres::TestDb;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
 
 use crate::api::Api;
 use crate::daemon::Setup;
@@ -27,6 +30,39 @@ pub struct World {
     pub database: TestDb,
     /// ARN of a load balancer that exists.
     pub load_balancer: String,
+    keeper: JoinHandle<()>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// The person who keeps the secrets: the operator makes them and never gives one a value. Ends when both secrets of the
+/// fixture `prod` have one, so that the call log is the daemon's alone from then on.
+pub async fn keep_secrets(sim: Sim) {
+    let caller = Caller::default();
+    let mut open = vec!["eventchain/database-url", "eventchain/stripe-api-key"];
+    let mut ticks = interval(Duration::from_millis(100));
+    while !open.is_empty() {
+        ticks.tick().await;
+        for name in open.clone() {
+            let call = |operation, body: Value| {
+                // A fault may strike this call too: it must not hang here.
+                let limit = Duration::from_secs(1);
+                let (caller, sim) = (&caller, &sim);
+                async move { timeout(limit, caller.json(sim, "secretsmanager", operation, body)).await.ok()?.ok() }
+            };
+            let Some(secret) = call("DescribeSecret", json!({ "SecretId": name })).await else { continue };
+            let valued = secret.body["VersionIdsToStages"].as_object().is_some_and(|stages| !stages.is_empty());
+            if secret.status == 200 && !valued {
+                call("PutSecretValue", json!({ "SecretId": name, "SecretString": fixtures::CANARY })).await;
+            } else if valued {
+                open.retain(|other| *other != name);
+            }
+        }
+    }
 }
 
 /// A simulated AWS in which things take half a second, at the machine's time, with what the fixtures refer to.
@@ -76,7 +112,8 @@ impl World {
         let (sim, load_balancer) = brisk_sim().await?;
         let server = sim.serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?)?;
         let database = testkit::postgres::test_database().await;
-        Ok(Self { sim, server, database, load_balancer })
+        let keeper = tokio::spawn(keep_secrets(sim.clone()));
+        Ok(Self { sim, server, database, load_balancer, keeper })
     }
 
     /// A daemon on it, still to be started.

@@ -60,9 +60,10 @@ impl SimawsProcess {
         Ok(())
     }
 
-    /// One awsJson call. CloudWatch is all that needs it.
+    /// One awsJson call to CloudWatch or Secrets Manager.
     pub(crate) async fn json(&self, service: &str, operation: &str, body: Value) -> Result<Value> {
-        let target = format!("GraniteServiceVersion20100801.{operation}");
+        let prefix = if service == "monitoring" { "GraniteServiceVersion20100801" } else { service };
+        let target = format!("{prefix}.{operation}");
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
