@@ -54,3 +54,58 @@ pub(crate) fn context_with(outputs: &'static dyn Outputs) -> PlanContext<'static
         adopted_now: false,
     }
 }
+
+/// Outputs of other nodes, for tests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    outputs: std::collections::BTreeMap<(ResourceKey, String), Observation<Output>>,
+    changing: std::collections::BTreeSet<ResourceKey>,
+}
+
+impl Known {
+    /// None yet: every output is absent.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// With an output that is there.
+    pub(crate) fn with(self, key: &ResourceKey, name: &str, value: impl Into<Output>) -> Self {
+        self.observed(key, name, Observation::Present(value.into()))
+    }
+
+    /// With an output of which nothing is known.
+    pub(crate) fn unknown(self, key: &ResourceKey, name: &str) -> Self {
+        let why = model::observation::Unknown::NotListed;
+        self.observed(key, name, Observation::Unknown { since: now(), why })
+    }
+
+    /// With a node that a planned step changes.
+    pub(crate) fn changing(mut self, key: &ResourceKey) -> Self {
+        self.changing.insert(key.clone());
+        self
+    }
+
+    fn observed(mut self, key: &ResourceKey, name: &str, value: Observation<Output>) -> Self {
+        self.outputs.insert((key.clone(), name.to_owned()), value);
+        self
+    }
+
+    /// A context with these outputs.
+    pub(crate) fn context(self) -> PlanContext<'static> {
+        context_with(Box::leak(Box::new(self)))
+    }
+}
+
+impl Outputs for Known {
+    fn output(&self, key: &ResourceKey, name: &str) -> Observation<Output> {
+        self.outputs.get(&(key.clone(), name.to_owned())).cloned().unwrap_or(Observation::Absent)
+    }
+
+    fn will_change(&self, key: &ResourceKey) -> bool {
+        self.changing.contains(key)
+    }
+
+    fn owner(&self, _key: &ResourceKey) -> Owner {
+        Owner::Ours
+    }
+}

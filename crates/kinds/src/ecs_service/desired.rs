@@ -117,6 +117,8 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
             Some(expansion.key("EcsTaskDefinition", &name)),
             desired.target_group.as_ref().map(|group| group.key.clone()),
             environment.log_group(short).map(|group| expansion.key("LogGroup", &group)),
+            // A declared target needs the service; one that is merely watched is looked at first.
+            desired.range.is_none().then(|| desired.scalable_target.clone()),
         ];
         let listeners = listeners(environment, expansion, short);
         let mut node = expansion.add(&identity, format!("spec.services.{short}"), desired);

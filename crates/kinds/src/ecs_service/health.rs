@@ -33,7 +33,7 @@ pub(super) fn health(now: Timestamp, observed: &Observed) -> Health {
         return Health::Stalled { reason: "RolloutFailed", message: because(format!("{reason}; {tasks}")) };
     }
     match primary {
-        Some(primary) if lacking && primary.failed_tasks >= FAILED_TASKS => Health::Stalled {
+        Some(primary) if primary.failed_tasks >= FAILED_TASKS => Health::Stalled {
             reason: "TasksFailToStart",
             message: because(format!("{} tasks of this deployment failed; {tasks}", primary.failed_tasks)),
         },
@@ -49,10 +49,7 @@ pub(super) fn health(now: Timestamp, observed: &Observed) -> Health {
 }
 
 fn is_old(now: Timestamp, deployment: &Deployment) -> bool {
-    // A deployment that was completed and now lacks tasks counts from its last change: the count was raised then.
-    let since = match deployment.rollout {
-        Rollout::InProgress => deployment.created_at,
-        Rollout::Completed | Rollout::Failed => deployment.updated_at.or(deployment.created_at),
-    };
+    // Not since it was made: a count that was raised later, or a rollback to it, gives it work again.
+    let since = deployment.updated_at.or(deployment.created_at);
     since.is_some_and(|since| now.duration_since(since).as_mins() >= PATIENCE_MINUTES)
 }

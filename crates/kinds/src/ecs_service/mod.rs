@@ -8,8 +8,9 @@
 //! - AWS fills in: `minimumHealthyPercent` 100, `maximumPercent` 200, `assignPublicIp` DISABLED, a grace period of 0.
 //! - Count: with autoscaling declared, or a live scalable target, `desiredCount` is used at creation only; afterwards the
 //!   count is only moved into the range, and not even that while the target is suspended. Otherwise it is enforced.
-//! - A new task definition rolls in the pass that registered it. A rollout that ECS counts as failed is not tried again
-//!   with the same revision (the plan remembers its ARN until another one is wanted).
+//! - A new task definition rolls in the pass that registered it, and only over the revision it was made from. A rollout
+//!   that ECS counts as failed is not tried again with the same revision (the plan remembers its ARN until another one
+//!   is wanted).
 //! - Under a CODE_DEPLOY or EXTERNAL deployment controller, task definition, network and load balancers are only
 //!   reported: whoever owns the deployments changes them.
 //! - Creation waits until the target group is attached to a load balancer: ECS refuses it before.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Resolved};
+use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Reference, Resolved};
 use model::plan::Verb;
 use model::{
     Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind,
@@ -278,8 +278,17 @@ fn plan_revision(
         Resolved::Value(wanted) => {
             let wanted = wanted.as_str().unwrap_or_default();
             let failed = rollout::has_failed(context, observed, wanted);
-            plan.remember = rollout::remember(context, failed, wanted);
+            plan.remember = rollout::remember(context, observed, wanted, failed);
             if wanted == live {
+                return;
+            }
+            if !is_made_from(context, desired, live) {
+                // It was made from, or read at, what the service ran before: to roll it out would undo what came since.
+                plan.waits.push(Wait::new(
+                    WaitKind::Unknown,
+                    "DependencyUnknown",
+                    format!("{wanted} was not made from {live}, which the service runs now"),
+                ));
                 return;
             }
             if failed {
@@ -305,6 +314,15 @@ fn plan_revision(
                 plan.waits.push(wait);
             }
         }
+    }
+}
+
+/// Whether the wanted revision was made from the live one. `live` is an ARN that ends in `/family:revision`.
+fn is_made_from(context: &PlanContext<'_>, desired: &Desired, live: &str) -> bool {
+    let Reference::Of { key, .. } = &desired.task_definition else { return true };
+    match context.output(key, "base") {
+        Observation::Present(Value::String(base)) => live.rsplit('/').next() == Some(&base),
+        Observation::Present(_) | Observation::Absent | Observation::Unknown { .. } => false,
     }
 }
 
@@ -345,7 +363,7 @@ fn target(context: &PlanContext<'_>, desired: &Desired, group: &TargetGroup) -> 
 
 /// The container that takes the traffic: the one named like the service, else the only one of the revision.
 fn container(context: &PlanContext<'_>, desired: &Desired) -> String {
-    let engine::Reference::Of { key, .. } = &desired.task_definition else { return desired.container.clone() };
+    let Reference::Of { key, .. } = &desired.task_definition else { return desired.container.clone() };
     match context.output(key, "containers") {
         Observation::Present(Value::Array(names)) => match names.as_slice() {
             [Value::String(only)] => only.clone(),
@@ -445,7 +463,7 @@ impl Kind for EcsService {
         let Some(subnets) = desired.subnets.clone().filter(|subnets| !subnets.is_empty()) else {
             return ResourcePlan::wait(Wait::new(
                 WaitKind::Stalled,
-                "NotEnoughToCreate",
+                "SpecIncomplete",
                 format!("{} needs subnets to be created", desired.name),
             ));
         };

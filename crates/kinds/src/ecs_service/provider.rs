@@ -163,7 +163,7 @@ async fn describe(clients: &RegionClients, cluster: &str, names: &[&str]) -> Res
 }
 
 fn timestamp(time: Option<&DateTime>) -> Option<Timestamp> {
-    time.and_then(|time| Timestamp::from_second(time.secs()).ok())
+    time.and_then(|time| Timestamp::from_millisecond(time.to_millis().ok()?).ok())
 }
 
 fn observed(service: &Service) -> Option<Observed> {
@@ -205,8 +205,10 @@ fn observed(service: &Service) -> Option<Observed> {
 fn has_trouble(observed: &Observed) -> bool {
     let primary = observed.primary();
     let lacking = observed.running_count < observed.desired_count;
-    observed.failed().next().is_some()
-        || lacking && (observed.trouble.is_some() || primary.is_some_and(|primary| primary.failed_tasks > 0))
+    let failing = |primary: &Deployment| {
+        primary.failed_tasks > 0 && (lacking || primary.rollout != Rollout::Completed)
+    };
+    observed.failed().next().is_some() || lacking && observed.trouble.is_some() || primary.is_some_and(failing)
 }
 
 fn deployment(live: &LiveDeployment) -> Option<Deployment> {

@@ -1,25 +1,57 @@
-//! Rollouts that failed: seen in the service's deployments, and remembered when they are gone from there. Pure.
+//! Rollouts that failed: seen in the service's deployments, or told from what is remembered of them. Pure.
+//!
+//! A rollback brings the last completed deployment back as the primary one, with its old id and its old time; the one
+//! that failed is shown only until its last task is gone, which may be before anyone looked. Whoever goes back to an old
+//! revision by hand makes a new deployment. So a primary deployment that is older than the one that was seen to roll a
+//! revision out tells that ECS took that revision back. (Amazon ECS Developer Guide, "How the Amazon ECS deployment
+//! circuit breaker detects failures".)
 
 use engine::PlanContext;
 use serde_json::{Value, json};
 
 use super::observed::Observed;
 
-/// Whether a rollout of this revision failed and no other revision was wanted since.
-pub(super) fn has_failed(context: &PlanContext<'_>, observed: &Observed, arn: &str) -> bool {
-    observed.failed().any(|deployment| deployment.task_definition == arn) || remembered(context).any(|old| old == arn)
-}
-
-/// What to remember when this revision is wanted. `None` when it is remembered already.
-pub(super) fn remember(context: &PlanContext<'_>, failed: bool, arn: &str) -> Option<Value> {
-    if failed {
-        (!remembered(context).any(|old| old == arn)).then(|| json!({ "failed": [arn] }))
-    } else {
-        // Another revision is wanted now: what failed may be tried again when it is wanted again.
-        context.memory.is_some_and(|memory| !memory.is_null()).then_some(Value::Null)
+/// Whether the rollout of this revision failed, as far as is seen or remembered while no other revision was wanted.
+pub(super) fn has_failed(context: &PlanContext<'_>, observed: &Observed, wanted: &str) -> bool {
+    if observed.failed().any(|deployment| deployment.task_definition == wanted) {
+        return true;
     }
+    let Some(memory) = context.memory.filter(|memory| names(memory, wanted)) else { return false };
+    if observed.task_definition == wanted {
+        return false;
+    }
+    let begun = memory.get("begunMs").and_then(Value::as_i64);
+    let primary = began(observed);
+    let taken_back = begun.zip(primary).is_some_and(|(begun, primary)| primary < begun);
+    taken_back || memory.get("failed") == Some(&Value::Bool(true))
 }
 
-fn remembered<'a>(context: &PlanContext<'a>) -> impl Iterator<Item = &'a str> {
-    context.memory.and_then(|memory| memory.get("failed")).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+/// What to remember of the wanted revision. `None` when it is remembered already, or there is nothing to remember.
+pub(super) fn remember(
+    context: &PlanContext<'_>,
+    observed: &Observed,
+    wanted: &str,
+    failed: bool,
+) -> Option<Value> {
+    let memory = context.memory.unwrap_or(&Value::Null);
+    if failed {
+        let known = names(memory, wanted) && memory.get("failed") == Some(&Value::Bool(true));
+        return (!known).then(|| json!({ "arn": wanted, "failed": true }));
+    }
+    if observed.task_definition == wanted {
+        let begun = began(observed)?;
+        let known = names(memory, wanted) && memory.get("begunMs").and_then(Value::as_i64) == Some(begun);
+        return (!known).then(|| json!({ "arn": wanted, "begunMs": begun }));
+    }
+    // Another revision is wanted now: what failed may be tried again when it is wanted again.
+    (!memory.is_null() && !names(memory, wanted)).then_some(Value::Null)
+}
+
+fn names(memory: &Value, arn: &str) -> bool {
+    memory.get("arn").and_then(Value::as_str) == Some(arn)
+}
+
+/// When the primary deployment began, in milliseconds.
+fn began(observed: &Observed) -> Option<i64> {
+    Some(observed.primary()?.created_at?.as_millisecond())
 }

@@ -275,7 +275,7 @@ impl Kind for EcsTaskDefinition {
         if !missing.is_empty() {
             return ResourcePlan::wait(Wait::new(
                 WaitKind::Stalled,
-                "NotEnoughToCreate",
+                "SpecIncomplete",
                 format!("the first revision of {} needs {}", desired.family, missing.join(", ")),
             ));
         }
@@ -367,6 +367,7 @@ impl Kind for EcsTaskDefinition {
         match name {
             "arn" => Some(Value::from(wanted.arn.as_str())),
             "revision" => Some(Value::from(wanted.revision)),
+            "base" => wanted.base.as_deref().map(Value::from),
             "containers" => {
                 Some(wanted.content.containers.iter().map(|container| container.name.as_str()).collect())
             }

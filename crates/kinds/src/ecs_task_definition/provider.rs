@@ -45,6 +45,9 @@ struct Cache {
     revisions: HashMap<String, Entry>,
     /// The newest revision of a family, as it was last seen by a direct read.
     newest: HashMap<(AwsAccountId, Region, Arc<str>), Arc<Revision>>,
+    /// What a revision was made from, by ARN: what we know better than its tag tells. The tag is for after a restart,
+    /// and an older revision may be found to be just what is wanted now.
+    bases: HashMap<String, String>,
 }
 
 struct Entry {
@@ -78,7 +81,10 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Option<(Arc<Revision>, bool)>, ObserveError> {
         let Some(described) = describe(clients, name).await? else { return Ok(None) };
-        let revision = revision(&described).ok_or_else(|| no_object(DESCRIBE, "a task definition without ARN"))?;
+        let mut revision = revision(&described).ok_or_else(|| no_object(DESCRIBE, "a task definition without ARN"))?;
+        if let Some(base) = self.with_cache(|cache| cache.bases.get(&revision.arn).cloned()) {
+            revision.base = Some(base);
+        }
         let revision = Arc::new(revision);
         let active = described.definition.status() != Some(&TaskDefinitionStatus::Inactive);
         self.with_cache(|cache| {
@@ -166,6 +172,17 @@ impl Provider {
         stale.into_iter().map(|(_, identity)| identity).collect()
     }
 
+    fn note_base(&self, arn: &str, base: Option<String>) {
+        let Some(base) = base else { return };
+        self.with_cache(|cache| {
+            cache.revisions.remove(arn);
+            if cache.bases.len() >= KEPT {
+                cache.bases.clear();
+            }
+            cache.bases.insert(arn.to_owned(), base);
+        });
+    }
+
     /// Registers a revision, unless the family's newest is the very same: the API takes no idempotency token.
     async fn register(
         &self,
@@ -184,12 +201,17 @@ impl Provider {
         let (definition, tags) = overlaid(&wanted, base.as_ref());
         let content = content(&definition);
         let newest = self.newest(clients, scope, family).await.map_err(not_tried)?;
+        let base = base.as_ref().and_then(revision).map(|base| base.name());
         if let Some(newest) = newest.filter(|n| Some(&n.arn) != wanted.base.as_ref() && n.content.means(&content)) {
+            self.note_base(&newest.arn, base);
             return Ok(Acted { request_id: None, at: Some(newest.arn.clone()) });
         }
         let call = registration(clients, family, definition).set_tags(Some(tag_list(tags)));
         let (answer, request_id) = clients.act("ecs:RegisterTaskDefinition", classify, || call.send()).await?;
         let at = answer.task_definition().and_then(TaskDefinition::task_definition_arn).map(str::to_owned);
+        if let Some(arn) = &at {
+            self.note_base(arn, base);
+        }
         Ok(Acted { request_id, at })
     }
 }

@@ -1,1 +1,0 @@
-//! The suite every kind passes, and what is this kind's own.

@@ -1,0 +1,226 @@
+//! Through the real SDK on the simulated AWS.
+
+use std::time::Duration;
+
+use engine::Health;
+use model::{Environment, Observation, ResourceKey, ResourcePlan};
+use serde_json::{Value, json};
+use testkit::fixtures;
+use testkit::world::World;
+
+use crate::testing::key;
+
+struct Stage {
+    world: World,
+    document: Value,
+    environment: Environment,
+    graph: engine::Graph,
+}
+
+impl Stage {
+    async fn converged() -> Self {
+        let mut world = World::new().await;
+        let document = fixtures::document(&world.load_balancer);
+        let environment = fixtures::environment(document.clone());
+        let graph = world.graph(&environment);
+        let wanted = ["EcsService", "ScalableTarget"];
+        let graph = of_kinds(&world, &environment, &graph, &wanted);
+        world.converge(&environment, &graph).await;
+        Self { world, document, environment, graph }
+    }
+
+    fn patch(&mut self, patch: Value) {
+        self.document = fixtures::patched(self.document.clone(), &patch);
+        self.environment = fixtures::environment(self.document.clone());
+        let graph = self.world.graph(&self.environment);
+        self.graph = of_kinds(&self.world, &self.environment, &graph, &["EcsService", "ScalableTarget"]);
+    }
+
+    async fn call(&self, service: &str, operation: &str, body: Value) -> Value {
+        let reply = simaws::testing::json(&self.world.sim, service, operation, body).await;
+        assert_eq!(reply.status, 200, "{operation}: {}", reply.body);
+        reply.body
+    }
+
+    async fn live(&self, name: &str) -> Value {
+        let body = json!({ "cluster": "eventchain-cluster", "services": [name] });
+        self.call("ecs", "DescribeServices", body).await["services"][0].clone()
+    }
+
+    async fn scale_by_hand(&self, name: &str, count: u32) {
+        let body = json!({ "cluster": "eventchain-cluster", "service": name, "desiredCount": count });
+        self.call("ecs", "UpdateService", body).await;
+    }
+
+    /// Passes and time, without asking that it settles.
+    async fn run(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            self.world.sweep(&self.graph).await;
+            self.world.pass(&self.environment, &self.graph, usize::MAX).await;
+            self.world.sim.clock().advance(Duration::from_secs(15));
+        }
+        self.world.sweep(&self.graph).await;
+    }
+
+    fn planned(&self, key: &ResourceKey) -> (ResourcePlan, Option<Health>) {
+        let plans = self.world.plan(&self.environment, &self.graph);
+        let planned = plans.into_iter().find(|planned| planned.key == *key).expect("the node is planned");
+        (planned.plan, planned.health)
+    }
+
+    fn updates(&self) -> usize {
+        self.world.sim.calls().log().filter(|call| call.operation == "UpdateService").count()
+    }
+}
+
+/// The nodes of some kinds and all they depend on.
+fn of_kinds(world: &World, environment: &Environment, whole: &engine::Graph, kinds: &[&str]) -> engine::Graph {
+    let parts: Vec<engine::Graph> = kinds.iter().map(|kind| world.graph_of(environment, kind)).collect();
+    let wanted = |key: &ResourceKey| parts.iter().any(|part| part.get(key).is_some());
+    let nodes = whole.nodes().iter().filter(|node| wanted(&node.key)).cloned().collect();
+    engine::Graph::new(nodes).expect("a part of a graph has no circle")
+}
+
+fn service(short: &str) -> ResourceKey {
+    key("EcsService", &format!("eventchain-cluster/eventchain-{short}"))
+}
+
+#[tokio::test]
+async fn a_count_changed_by_hand_is_put_back() {
+    let mut stage = Stage::converged().await;
+    stage.scale_by_hand("eventchain-event-service", 7).await;
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    assert_eq!(stage.live("eventchain-event-service").await["desiredCount"], 2);
+}
+
+#[tokio::test]
+async fn an_autoscaled_count_is_left_alone_within_its_range_and_moved_back_into_it() {
+    let mut stage = Stage::converged().await;
+    stage.scale_by_hand("eventchain-api-gateway", 7).await;
+    let done = stage.world.converge(&stage.environment, &stage.graph).await;
+    assert!(done.is_empty(), "{done:?}");
+    let (plan, _) = stage.planned(&service("api-gateway"));
+    assert_eq!(plan.notes[0].reason, "AutoscalingOwnsCount");
+
+    stage.scale_by_hand("eventchain-api-gateway", 14).await;
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    assert_eq!(stage.live("eventchain-api-gateway").await["desiredCount"], 10);
+}
+
+#[tokio::test]
+async fn a_target_registered_by_hand_takes_the_count_over() {
+    let mut stage = Stage::converged().await;
+    let target = json!({
+        "ServiceNamespace": "ecs", "ResourceId": "service/eventchain-cluster/eventchain-event-service",
+        "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1, "MaxCapacity": 5
+    });
+    stage.call("application-autoscaling", "RegisterScalableTarget", target.clone()).await;
+    stage.scale_by_hand("eventchain-event-service", 4).await;
+    let done = stage.world.converge(&stage.environment, &stage.graph).await;
+    assert!(done.is_empty(), "{done:?}");
+
+    let mut suspended = target;
+    suspended["SuspendedState"] = json!({ "DynamicScalingInSuspended": true });
+    stage.call("application-autoscaling", "RegisterScalableTarget", suspended).await;
+    stage.scale_by_hand("eventchain-event-service", 9).await;
+    let done = stage.world.converge(&stage.environment, &stage.graph).await;
+    assert!(done.is_empty(), "{done:?}");
+    assert_eq!(stage.planned(&service("event-service")).0.notes[0].reason, "AutoscalingSuspended");
+}
+
+#[tokio::test]
+async fn a_new_revision_rolls_in_the_pass_that_registered_it() {
+    let mut stage = Stage::converged().await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:2" } } } }));
+    stage.world.sweep(&stage.graph).await;
+    let done = stage.world.pass(&stage.environment, &stage.graph, usize::MAX).await;
+    let operations: Vec<&str> = done.iter().map(|done| done.step.operation.as_ref()).collect();
+    assert_eq!(operations, ["RegisterTaskDefinition", "UpdateService"]);
+    assert!(matches!(stage.planned(&service("event-service")).1, Some(Health::Progressing { .. })));
+}
+
+#[tokio::test]
+async fn a_rollout_that_fails_is_rolled_back_once_and_not_tried_again() {
+    let mut stage = Stage::converged().await;
+    let breaker = json!({ "spec": { "services": { "event-service": { "circuitBreaker": true } } } });
+    stage.patch(breaker);
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:broken" } } } }));
+    stage.run(6).await;
+    let updates = stage.updates();
+    let registered = |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "RegisterTaskDefinition").count();
+    let revisions = registered(&stage);
+    stage.run(3).await;
+    assert_eq!(stage.updates(), updates, "the same content is not rolled out again");
+    assert_eq!(registered(&stage), revisions);
+    let (plan, _) = stage.planned(&service("event-service"));
+    assert!(plan.is_in_sync(), "{plan}");
+    assert!(plan.waits.iter().any(|wait| wait.reason == "RolloutFailed"), "{plan}");
+
+    stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:3" } } } }));
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    let live = stage.live("eventchain-event-service").await;
+    let definition = json!({ "taskDefinition": live["taskDefinition"] });
+    let definition = stage.call("ecs", "DescribeTaskDefinition", definition).await;
+    assert_eq!(definition["taskDefinition"]["containerDefinitions"][0]["image"], "events:3", "other content is");
+}
+
+#[tokio::test]
+async fn failing_tasks_are_a_stall_that_says_why_they_stopped() {
+    let mut stage = Stage::converged().await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:broken" } } } }));
+    stage.run(8).await;
+    stage.world.read(&stage.graph, &service("event-service")).await;
+    let (_, health) = stage.planned(&service("event-service"));
+    let Some(Health::Stalled { message, .. } | Health::Progressing { message, .. }) = health else {
+        panic!("healthy: {health:?}")
+    };
+    assert!(message.contains("exited with code 1") || message.contains("Essential container"), "{message}");
+}
+
+#[tokio::test]
+async fn what_was_set_by_hand_survives_a_change_of_the_deployment_settings() {
+    let mut stage = Stage::converged().await;
+    let live = stage.live("eventchain-api-gateway").await;
+    let body = json!({
+        "cluster": "eventchain-cluster", "service": "eventchain-api-gateway",
+        "deploymentConfiguration": { "maximumPercent": 150, "minimumHealthyPercent": 100 }
+    });
+    stage.call("ecs", "UpdateService", body).await;
+    stage.patch(json!({ "spec": { "services": { "api-gateway": { "circuitBreaker": true } } } }));
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    let after = stage.live("eventchain-api-gateway").await;
+    assert_eq!(after["deploymentConfiguration"]["maximumPercent"], 150);
+    assert_eq!(after["deploymentConfiguration"]["deploymentCircuitBreaker"], json!({ "enable": true, "rollback": true }));
+    assert_eq!(after["loadBalancers"], live["loadBalancers"]);
+}
+
+#[tokio::test]
+async fn a_batch_asks_for_ten_services_of_a_cluster_at_a_time() {
+    let mut stage = Stage::converged().await;
+    let calls = |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "DescribeServices").count();
+    let before = calls(&stage);
+    stage.world.sweep(&stage.graph).await;
+    assert_eq!(calls(&stage) - before, 1, "four services of one cluster");
+}
+
+#[tokio::test]
+async fn a_deleted_cluster_proves_nothing_to_a_batch_and_absence_to_a_direct_read() {
+    let mut world = World::new().await;
+    let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+    let graph = world.graph_of(&environment, "EcsService");
+    world.sweep(&graph).await;
+    assert!(world.known(&service("event-service")).is_unknown());
+    assert!(matches!(world.read(&graph, &service("event-service")).await, Observation::Absent));
+}
+
+#[tokio::test]
+async fn a_deleted_service_is_made_again_once_it_has_drained() {
+    let mut stage = Stage::converged().await;
+    let body = json!({ "cluster": "eventchain-cluster", "service": "eventchain-event-service", "force": true });
+    stage.call("ecs", "DeleteService", body).await;
+    stage.world.sweep(&stage.graph).await;
+    assert_eq!(stage.planned(&service("event-service")).0.waits[0].reason, "ServiceDraining");
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    assert_eq!(stage.live("eventchain-event-service").await["status"], "ACTIVE");
+}
