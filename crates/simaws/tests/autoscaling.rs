@@ -191,6 +191,39 @@ async fn a_policy_is_checked_and_deleted_by_name() {
 }
 
 #[tokio::test]
+async fn a_policys_alarms_are_in_cloudwatch_and_go_with_it() {
+    let sim = scaling(2).await;
+    let alarms = async |sim: &Sim| {
+        let body = json!({ "AlarmNamePrefix": "TargetTracking-service/main/web" });
+        call(sim, "monitoring", "DescribeAlarms", body).await.body["MetricAlarms"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    };
+    let thresholds: Vec<Value> = alarms(&sim).await.iter().map(|a| a["Threshold"].clone()).collect();
+    assert_eq!(thresholds, [json!(70.0), json!(63.0)]);
+    ok(&sim, "PutScalingPolicy", tracking(json!({ "TargetValue": 50.0 }))).await;
+    assert_eq!(alarms(&sim).await[0]["Threshold"], 50.0);
+    ok(&sim, "DeregisterScalableTarget", json!({})).await;
+    assert_eq!(alarms(&sim).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_policy_may_go_by_a_metric_of_ones_own() {
+    let sim = serving(2).await;
+    ok(&sim, "RegisterScalableTarget", json!({ "MinCapacity": 2, "MaxCapacity": 10 })).await;
+    let own = json!({ "MetricName": "Backlog", "Namespace": "App", "Statistic": "Average" });
+    let mut put = tracking(json!({ "CustomizedMetricSpecification": own }));
+    let both = of("service/main/web", put.clone());
+    assert_eq!(refused(&sim, "PutScalingPolicy", both).await, "ValidationException");
+    put["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"] = Value::Null;
+    ok(&sim, "PutScalingPolicy", put).await;
+    metric(&sim, json!({ "metric": "Backlog", "load": 700 })).await;
+    pass(&sim, 60);
+    assert_eq!(desired(&sim).await, 10);
+}
+
+#[tokio::test]
 async fn tags_are_given_at_creation_and_changed_by_arn() {
     let sim = serving(2).await;
     let create = json!({ "MinCapacity": 2, "MaxCapacity": 10, "Tags": { "Team": "x" } });

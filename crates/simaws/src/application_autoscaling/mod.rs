@@ -3,6 +3,7 @@
 //!
 //! It moves a service's desired count twice: when RegisterScalableTarget finds it out of range, and when a policy's
 //! metric says so ([`tracking`]). In between it lets the count be, whoever set it.
+mod alarms;
 pub mod hand;
 mod policies;
 mod tagging;
@@ -108,9 +109,18 @@ fn tracking_shape() -> Shape {
     let metrics = ["ECSServiceAverageCPUUtilization", "ECSServiceAverageMemoryUtilization", "ALBRequestCountPerTarget"];
     let predefined =
         structure([req("PredefinedMetricType", text().one_of(metrics)), opt("ResourceLabel", text().len(1, 1023))]);
+    // Metric math (`Metrics`) is left out.
+    let custom = structure([
+        req("MetricName", text()),
+        req("Namespace", text()),
+        opt("Dimensions", list(structure([req("Name", text()), req("Value", text())]))),
+        req("Statistic", text().one_of(["Average", "Minimum", "Maximum", "SampleCount", "Sum"])),
+        opt("Unit", text()),
+    ]);
     structure([
         req("TargetValue", float()),
-        req("PredefinedMetricSpecification", predefined),
+        opt("PredefinedMetricSpecification", predefined),
+        opt("CustomizedMetricSpecification", custom),
         opt("ScaleOutCooldown", int()),
         opt("ScaleInCooldown", int()),
         opt("DisableScaleIn", boolean()),

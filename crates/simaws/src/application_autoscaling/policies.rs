@@ -1,5 +1,5 @@
 //! Target-tracking policies.
-use super::{DIMENSION, Policy, State, bad_token, invalid, no_target, page_size, parts, policy_key, tracking};
+use super::{DIMENSION, Policy, State, alarms, bad_token, invalid, no_target, page_size, parts, policy_key, tracking};
 use crate::{AwsError, Ctx, Doc, Outcome, Pager, doc};
 
 /// Service quotas: 50 scaling policies per scalable target.
@@ -19,6 +19,11 @@ fn check(config: &Doc) -> Result<(), AwsError> {
         if config.int(name).is_some_and(|n| n < 0) {
             return Err(invalid(&format!("{name} must not be negative")));
         }
+    }
+    if config.has("PredefinedMetricSpecification") == config.has("CustomizedMetricSpecification") {
+        return Err(invalid(
+            "Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification must be specified",
+        ));
     }
     let metric = config.at("PredefinedMetricSpecification");
     let by_requests = metric.need("PredefinedMetricType") == "ALBRequestCountPerTarget";
@@ -45,12 +50,13 @@ pub(super) fn put(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     if name.chars().any(char::is_control) {
         return Err(invalid("The policy name contains invalid characters"));
     }
-    let (key, now) = (policy_key(resource, name), ctx.now());
+    let key = policy_key(resource, name);
     let state = ctx.state::<State>();
     if !state.targets.contains_key(resource) {
         return Err(no_target(resource));
     }
-    let metric = |c: &Doc| c.at("PredefinedMetricSpecification").clone();
+    let metric =
+        |c: &Doc| (c.at("PredefinedMetricSpecification").clone(), c.at("CustomizedMetricSpecification").clone());
     let twin = of(state, resource).any(|(k, p)| *k != key && metric(&p.config) == metric(config));
     if twin {
         let message = "Only one TargetTrackingScaling policy for a given metric specification is allowed.";
@@ -68,7 +74,8 @@ pub(super) fn put(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         None => fresh(ctx, resource, name, config),
     };
     let answer = doc! { "PolicyARN" => &policy.arn, "Alarms" => alarm_docs(&policy) };
-    ctx.state::<State>().policies.insert(key, Policy { created: policy.created.min(now), ..policy });
+    alarms::put(ctx, &policy);
+    ctx.state::<State>().policies.insert(key, policy);
     if let Some((cluster, service)) = parts(resource) {
         tracking::wake(ctx, cluster, service);
     }
@@ -133,12 +140,13 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let (resource, name) = (input.need("ResourceId"), input.need("PolicyName"));
     let gone = ctx.state::<State>().policies.remove(&policy_key(resource, name));
-    if gone.is_none() {
+    let Some(gone) = gone else {
         let message = format!(
             "No scaling policy found for service namespace: ecs, resource ID: {resource}, scalable dimension: {DIMENSION}: {name}"
         );
         return Err(AwsError::new("ObjectNotFoundException", message));
-    }
+    };
+    alarms::delete(ctx, &gone);
     Ok(Doc::empty())
 }
 
@@ -146,8 +154,9 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 pub(super) fn delete_all(ctx: &mut Ctx<'_>, resource: &str) {
     let state = ctx.state::<State>();
     let keys: Vec<String> = of(state, resource).map(|(key, _)| key.clone()).collect();
-    for key in keys {
-        state.policies.remove(&key);
+    let gone: Vec<Policy> = keys.iter().filter_map(|key| state.policies.remove(key)).collect();
+    for policy in &gone {
+        alarms::delete(ctx, policy);
     }
 }
 

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{State, Target, parts, policies};
+use super::{Policy, State, Target, parts, policies};
 use crate::{Ctx, Doc, ecs};
 
 /// In a row above the target before it scales out, and below nine tenths of it before it scales in (the alarms that
 /// target tracking makes: 3 of 3 and 15 of 15 minutes).
-const ABOVE: u32 = 3;
-const BELOW: u32 = 15;
-const LOW: f64 = 0.9;
+pub(super) const ABOVE: u32 = 3;
+pub(super) const BELOW: u32 = 15;
+pub(super) const LOW: f64 = 0.9;
 
 /// ECS's default for both cooldowns (API Reference, TargetTrackingScalingPolicyConfiguration).
 const COOLDOWN_S: i64 = 300;
@@ -86,6 +86,12 @@ pub(super) fn settle(ctx: &mut Ctx<'_>) {
     }
 }
 
+/// The metric that a policy goes by: a predefined type, or the name of a metric of one's own.
+pub(super) fn metric_name(policy: &Policy) -> String {
+    let predefined = policy.config.at("PredefinedMetricSpecification").owned("PredefinedMetricType");
+    predefined.unwrap_or_else(|| policy.config.at("CustomizedMetricSpecification").need("MetricName").to_owned())
+}
+
 /// What one policy would do.
 struct Vote {
     count: i64,
@@ -101,8 +107,7 @@ fn votes(state: &mut State, resource: &str, running: i64, desired: i64) -> (Vec<
     let (mut votes, mut all) = (Vec::new(), true);
     for key in keys {
         let Some(policy) = state.policies.get_mut(&key) else { continue };
-        let name = policy.config.at("PredefinedMetricSpecification").need("PredefinedMetricType");
-        let value = match state.metrics.get(&(resource.to_owned(), name.to_owned())) {
+        let value = match state.metrics.get(&(resource.to_owned(), metric_name(policy))) {
             Some(Metric::Average(value)) => *value,
             Some(Metric::Load(load)) => load / running.max(1) as f64,
             None => {

@@ -39,13 +39,14 @@ async fn a_service_in_steady_state_has_nothing_due() {
 async fn a_clusters_counts_are_those_of_its_services_at_any_time() {
     let sim = serving().await;
     for step in 0..60 {
-        match step {
-            10 => drop(call(&sim, "ecs", "UpdateService", json!({ "service": "web", "desiredCount": 5 })).await),
-            20 => {
-                drop(call(&sim, "ecs", "UpdateService", json!({ "service": "web", "forceNewDeployment": true })).await)
-            }
-            40 => drop(call(&sim, "ecs", "DeleteService", json!({ "service": "web", "force": true })).await),
-            _ => {}
+        let change = match step {
+            10 => Some(("UpdateService", json!({ "service": "web", "desiredCount": 5 }))),
+            20 => Some(("UpdateService", json!({ "service": "web", "forceNewDeployment": true }))),
+            40 => Some(("DeleteService", json!({ "service": "web", "force": true }))),
+            _ => None,
+        };
+        if let Some((operation, body)) = change {
+            assert_eq!(call(&sim, "ecs", operation, body).await.status, 200);
         }
         sim.with(ACCOUNT, "us-east-1", |ctx| {
             let cluster = &ctx.state::<State>().clusters["default"];
