@@ -100,7 +100,7 @@ pub fn gravest(classes: impl IntoIterator<Item = Class>) -> Option<Class> {
 
 /// When the key is looked at again: the earliest of all reasons.
 pub fn next_run(facts: &Facts) -> Requeue {
-    let resync = RESYNC_SHORTEST + (RESYNC_LONGEST - RESYNC_SHORTEST).mul_f64(facts.jitter.clamp(0.0, 1.0));
+    let resync = RESYNC_SHORTEST + RESYNC_LONGEST.saturating_sub(RESYNC_SHORTEST).mul_f64(facts.jitter.clamp(0.0, 1.0));
     let mut next = Requeue { after: resync, why: Why::Resync };
     let mut consider = |after: Duration, why: Why| {
         if after < next.after {
@@ -140,8 +140,8 @@ mod tests {
         }
     }
 
-    fn at(second: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_second(second).unwrap())
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     #[test]
@@ -177,15 +177,15 @@ mod tests {
 
     #[test]
     fn the_earliest_reason_wins() {
-        let next = next_run(&Facts { progressing: true, until: at(3), window_edge: at(100), ..idle() });
+        let next = next_run(&Facts { progressing: true, until: Some(at(3)), window_edge: Some(at(100)), ..idle() });
         assert_eq!(next, Requeue { after: Duration::from_secs(3), why: Why::Until });
-        let next = next_run(&Facts { progressing: true, until: at(100), ..idle() });
+        let next = next_run(&Facts { progressing: true, until: Some(at(100)), ..idle() });
         assert_eq!(next, Requeue { after: POLL, why: Why::Poll });
     }
 
     #[test]
     fn an_end_that_has_passed_is_polled() {
-        let next = next_run(&Facts { until: at(-50), ..idle() });
+        let next = next_run(&Facts { until: Some(at(-50)), ..idle() });
         assert_eq!(next.after, Duration::from_secs(1));
     }
 

@@ -10,6 +10,8 @@ use kinds::{Acted, ObserveKey, Scope};
 use model::{ActError, Class, Effect, Observation, ObserveError, ResourceKey, SharedObject, Step, Unknown};
 
 use crate::cache::Cache;
+use crate::holdings::EnvName;
+use crate::queue::Priority;
 use crate::shared::Shared;
 
 /// A direct read may take so much longer than one call: some kinds read an object in two or three calls.
@@ -74,9 +76,11 @@ impl Shared {
         known(&self.cache, key)
     }
 
-    /// Reads one object directly. The answer is in the cache too.
+    /// Reads one object directly, for a pass over `reader`. The answer is in the cache too, and other environments that
+    /// look at the object are woken if it is news.
     pub(crate) async fn read(
         &self,
+        reader: &EnvName,
         key: &ResourceKey,
         at: Option<String>,
     ) -> Result<Observation<SharedObject>, ObserveError> {
@@ -85,7 +89,12 @@ impl Shared {
         if let Ok(observation) = &result
             && !observation.is_unknown()
         {
-            self.cache.read(key, at, observation.clone(), began);
+            let news = self.cache.read(key, at, observation.clone(), began);
+            if news {
+                for other in self.holdings.holders(key).into_iter().filter(|other| other != reader) {
+                    self.queue.add(other, Priority::Background);
+                }
+            }
         }
         result
     }

@@ -77,7 +77,7 @@ impl Runner {
     fn start(&mut self, taken: Taken<EnvName>) {
         self.shared.metrics.queue.taken(taken.waited);
         let name = taken.key;
-        #[expect(clippy::disallowed_methods, reason = "an id to find a pass's log lines by; no decision depends on it")]
+        // To find a pass's log lines by; no decision depends on it.
         let id = Uuid::new_v4();
         let span = tracing::info_span!("reconcile", environment = %name, pass.id = %id, priority = ?taken.priority);
         let shared = Arc::clone(&self.shared);

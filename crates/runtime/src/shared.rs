@@ -38,13 +38,16 @@ pub(crate) struct Shared {
     pub(crate) credentials: CredentialStates,
     pub(crate) memories: Mutex<HashMap<EnvName, Memory>>,
     /// Documents read when a shard was taken over, and a moment before that; until their first pass.
-    pub(crate) taken_over: Mutex<HashMap<EnvName, (Uuid, Ticket, Arc<Document>)>>,
+    pub(crate) taken_over: Mutex<HashMap<EnvName, TakenOver>>,
     /// Reconcile requests whose fresh look is done: the next pass handles and answers them.
     pub(crate) requests: Mutex<BTreeMap<EnvName, BTreeSet<Uuid>>>,
     /// Held from counting the environments that were changed to the intent that adds one, so that two passes do not
     /// both take the last place under the cap.
     pub(crate) cap: tokio::sync::Mutex<()>,
 }
+
+/// The environment's uid, a moment before its document was read, and that.
+type TakenOver = (Uuid, Ticket, Arc<Document>);
 
 impl Shared {
     /// From 0 to 1, evenly. Decisions take it as a value.

@@ -69,7 +69,7 @@ impl Wake {
         match notification {
             Notification::Resync => {
                 self.poke.notify_waiters();
-                self.everything();
+                self.everything(Priority::Background);
                 self.requests().await;
             }
             Notification::EnvironmentChanged { name, account } => {
@@ -85,7 +85,8 @@ impl Wake {
                 }
             }
             Notification::LeaseChanged { .. } => self.poke.notify_waiters(),
-            Notification::OperatorChanged => self.everything(),
+            // The red button is heard between two steps.
+            Notification::OperatorChanged => self.everything(Priority::User),
             Notification::RequestAnswered { .. } | Notification::ObjectsChanged { .. } => {}
         }
     }
@@ -99,10 +100,10 @@ impl Wake {
         self.shared.queue.add(EnvName::from(name), priority);
     }
 
-    fn everything(&self) {
+    fn everything(&self, priority: Priority) {
         for shard in self.shared.shards.all() {
             for name in self.shared.holdings.environments_of(&shard.account) {
-                self.add(&name, Priority::Background);
+                self.add(&name, priority);
             }
         }
     }
@@ -128,7 +129,7 @@ impl Wake {
             Ok(changes) => changes,
             Err(store::Error::Gone { .. }) => {
                 self.version = None;
-                self.everything();
+                self.everything(Priority::Background);
                 return Ok(());
             }
             Err(error) => return Err(error),

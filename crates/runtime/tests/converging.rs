@@ -30,7 +30,7 @@ async fn what_is_declared_is_created_verified_and_said_to_be_in_sync() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_create_follows_a_direct_read_that_found_nothing() {
     let rig = Rig::new().await;
-    rig.cloud.put("Crate", "one", rig.ours("prod", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
     rig.cloud.hide("Crate", "one");
     rig.declare("prod", spec(&[("one", "red"), ("two", "blue")], json!({}))).await;
     let runtime = rig.start();
@@ -152,7 +152,7 @@ async fn a_window_that_opens_wakes_the_queue() {
     let at = opens.to_zoned(jiff::tz::TimeZone::UTC);
     let cron = format!("{} {} * * *", at.minute(), at.hour());
     let policy = json!({ "disruptive": "Window", "windows": [{ "cron": cron, "duration": "1h" }] });
-    rig.cloud.put("Crate", "one", rig.ours("prod", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
     rig.clock.advance(SignedDuration::from_secs(60 - i64::from(now.second()) - 3));
     rig.declare("prod", spec(&[("one", "!red")], policy)).await;
     let runtime = rig.start();
@@ -167,7 +167,7 @@ async fn a_window_that_opens_wakes_the_queue() {
 async fn an_approval_of_the_shown_plan_lets_its_steps_through_once() {
     let rig = Rig::new().await;
     rig.declare("prod", spec(&[("one", "?black")], json!({}))).await;
-    rig.cloud.put("Crate", "one", rig.ours("prod", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
     let runtime = rig.start();
     rig.wait_for("prod", "Blocked", "True ApprovalRequired").await;
     assert!(rig.cloud.writes().is_empty());
@@ -201,7 +201,7 @@ async fn an_approval_of_the_shown_plan_lets_its_steps_through_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adopted_object_is_marked_and_repaired_safely_and_the_rest_waits() {
     let rig = Rig::new().await;
-    let found = Live { tags: Tags::new(), ..rig.ours("", "red") };
+    let found = Live { tags: Tags::new(), ..Rig::ours("", "red") };
     rig.cloud.put("Crate", "safe", found.clone());
     rig.cloud.put("Crate", "risky", found);
     let policy = json!({ "disruptive": "Immediately" });
@@ -220,7 +220,7 @@ async fn an_adopted_object_is_marked_and_repaired_safely_and_the_rest_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_owners_object_is_never_touched() {
     let rig = Rig::new().await;
-    rig.cloud.put("Crate", "one", rig.ours("other", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("other", "red"));
     rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
     let runtime = rig.start();
     rig.wait_for("prod", "Blocked", "True OwnedByAnother").await;
@@ -273,7 +273,7 @@ async fn the_red_button_and_the_cap_hold_every_step() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_busy_is_waited_for_and_what_is_broken_is_stalled() {
     let rig = Rig::new().await;
-    rig.cloud.put("Crate", "one", Live { state: "busy".to_owned(), ..rig.ours("prod", "red") });
+    rig.cloud.put("Crate", "one", Live { state: "busy".to_owned(), ..Rig::ours("prod", "red") });
     rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
     let runtime = rig.start();
     rig.wait_for("prod", "Progressing", "True Busy").await;

@@ -79,7 +79,7 @@ async fn a_kill_before_the_call_arrives_loses_no_intent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adoption_whose_pass_was_killed_is_still_known() {
     let rig = Rig::new().await;
-    let found = crate::support::Live { tags: model::Tags::new(), ..rig.ours("", "red") };
+    let found = crate::support::Live { tags: model::Tags::new(), ..Rig::ours("", "red") };
     rig.cloud.put("Crate", "one", found);
     rig.cloud.fail_next(Fault::Hang);
     rig.declare("prod", spec(&[("one", "!blue")], json!({ "disruptive": "Immediately" }))).await;
@@ -125,7 +125,7 @@ async fn unknown_leads_to_looks_and_never_to_a_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_write_nothing_is_believed_before_a_direct_read() {
     let rig = Rig::new().await;
-    rig.cloud.put("Crate", "one", rig.ours("prod", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
     rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
     rig.cloud.fail_next(Fault::LostCall);
     let runtime = rig.start();
@@ -177,7 +177,7 @@ async fn what_aws_denies_is_stalled_told_and_ended_by_the_next_generation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_writes_without_effect_stop_writing_name_the_field_and_wait_for_a_person() {
     let rig = Rig::new().await;
-    rig.cloud.put("Crate", "one", rig.ours("prod", "red"));
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
     rig.cloud.fail_writes(Some(Fault::NoEffect));
     rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
     let runtime = rig.start();

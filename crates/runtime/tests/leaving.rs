@@ -68,7 +68,7 @@ async fn what_is_not_ours_is_let_go_and_never_deleted() {
     rig.declare("prod", spec(&[("one", "red"), ("two", "blue")], policy.clone())).await;
     let runtime = rig.start();
     rig.wait_for("prod", "Synced", "True InSync").await;
-    rig.cloud.put("Crate", "two", rig.ours("other", "blue"));
+    rig.cloud.put("Crate", "two", Rig::ours("other", "blue"));
     rig.redeclare("prod", spec(&[("one", "red")], policy)).await;
     eventually("two is let go", || async { rig.events("Orphaned").await.pop() }).await;
     rig.wait_for("prod", "Synced", "True InSync").await;

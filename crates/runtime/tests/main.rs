@@ -1,8 +1,14 @@
 //! The runtime from outside: real Postgres, a cloud and two kinds of its own.
 
+#[cfg(test)]
 mod converging;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod leaving;
+#[cfg(test)]
 mod ownership;
+#[cfg(test)]
 mod requests;
+#[cfg(test)]
 mod support;

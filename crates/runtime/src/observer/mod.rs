@@ -34,14 +34,30 @@ const CONFIRM_LONGEST: Duration = Duration::from_secs(60);
 /// The loop comes round at least this often.
 const IDLE_LOOK: Duration = Duration::from_secs(1);
 
+/// However many wish for it, a group is not swept more often than this: a burst of new environments shares sweeps.
+const LEAST_BETWEEN: Duration = Duration::from_secs(1);
+
 /// One group's schedule.
 struct Schedule {
     due: Instant,
+    /// When the last sweep began.
+    started: Option<Instant>,
     /// Multiple of the period.
     slowed: u32,
     /// When the last sweep that ended began; a follower waits for one of what it follows.
     swept: Option<Ticket>,
     running: bool,
+}
+
+impl Schedule {
+    fn new(due: Instant) -> Self {
+        Self { due, started: None, slowed: 1, swept: None, running: false }
+    }
+
+    /// Wanted soon: at once, or a little after the last time.
+    fn soon(&mut self, now: Instant, least_between: Duration) {
+        self.due = self.started.map_or(now, |started| now.max(started + least_between));
+    }
 }
 
 enum Done {
@@ -124,22 +140,23 @@ impl Observer {
             kept
         });
         for group in &groups {
-            self.schedules.entry(group.clone()).or_insert(Schedule {
-                due: now,
-                slowed: 1,
-                swept: None,
-                running: false,
-            });
+            self.schedules.entry(group.clone()).or_insert_with(|| Schedule::new(now));
         }
         let account = self.shard.account.clone();
         for group in self.shared.wishes.take_soon(|group| group.account == account) {
+            let least_between = LEAST_BETWEEN.min(self.shared.period_of(&group) / 4);
             if let Some(schedule) = self.schedules.get_mut(&group) {
-                schedule.due = now;
+                schedule.soon(now, least_between);
             }
         }
         let granted = self.shared.wishes.drop_missing(|group| group.account != account || groups.contains(group));
         self.grant(granted);
         if !self.confirmed {
+            if self.refused.is_some() {
+                // Nobody looks before STS agrees: who waits for a look is told how things stand.
+                let granted = self.shared.wishes.drop_missing(|group| group.account != account);
+                self.grant(granted);
+            }
             return;
         }
         let due: Vec<Group> = self
@@ -169,6 +186,7 @@ impl Observer {
     fn start(&mut self, group: &Group) {
         if let Some(schedule) = self.schedules.get_mut(group) {
             schedule.running = true;
+            schedule.started = Some(Instant::now());
         }
         let (shared, shard, group) = (Arc::clone(&self.shared), self.shard.clone(), group.clone());
         self.running.push(Box::pin(async move {
@@ -209,9 +227,6 @@ impl Observer {
                     tracing::warn!(account = %self.shard.account, %error, "the account is not confirmed");
                     self.refused = Some(error.to_string());
                     self.credentials();
-                    // Nobody looks before STS agrees again: who waits for a look is told how things stand.
-                    let granted = self.shared.wishes.drop_missing(|group| group.account != self.shard.account);
-                    self.grant(granted);
                 }
                 let delay = CONFIRM_FIRST.saturating_mul(1 << self.unconfirmed_for.min(4)).min(CONFIRM_LONGEST);
                 self.unconfirmed_for += 1;

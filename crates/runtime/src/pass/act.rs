@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::guard::{Cap, fingerprint};
 use engine::{PlannedResource, requeue};
-use jiff::{SignedDuration, ToSpan as _};
+use jiff::SignedDuration;
 use kinds::Acted;
 use model::plan::Verb;
 use model::{ActError, Class, Effect, Observation, ResourceKey, Step, Unknown};
@@ -94,9 +94,8 @@ impl Pass<'_> {
             self.counted = true;
             return Ok(true);
         }
-        let until = self.now.checked_add(5.minutes()).ok();
         let message = format!("{limit} environments may be changed within an hour, and as many were");
-        self.cap = Some(Cap { message, until });
+        self.cap = Some(Cap { message, until: None });
         Ok(false)
     }
 

@@ -34,6 +34,11 @@ impl Pass<'_> {
                 self.more = true;
                 return Ok(plan);
             }
+            if !self.acts.is_empty() && self.shared.queue.user_waits_for(self.name) {
+                // A user has said something new meanwhile: the next pass hears it before anything else is done.
+                self.more = true;
+                return Ok(plan);
+            }
             let wanted = self.to_look_at(&plan);
             if !wanted.is_empty() {
                 self.look_at(wanted).await;

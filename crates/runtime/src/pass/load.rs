@@ -12,7 +12,7 @@ use telemetry::ErrorChain;
 
 use super::document::{Document, InvalidSpec};
 use super::{Halt, Memory, Outcome, Pass, history};
-use crate::holdings::EnvName;
+use crate::holdings::{EnvName, Group};
 use crate::keys;
 use crate::queue::Priority;
 use crate::shared::{CredentialState, Shard, Shared, lock};
@@ -262,10 +262,11 @@ impl<'a> Pass<'a> {
     }
 
     /// `Synced` needs every object looked at after the spec was written: if some were not, the observer is asked for a
-    /// look at all of them. While looks fail that is not asked for again at once.
+    /// look at those. While looks fail that is not asked for again at once.
     fn ask_for_a_look(&mut self, outcome: &mut Outcome) {
-        let missing = self.document.graph.claims().any(|node| !self.seen_since_write(&node.key));
-        if !missing || self.shared.wishes.is_waiting(self.name) {
+        let missing = self.document.graph.claims().filter(|node| !self.seen_since_write(&node.key));
+        let groups: BTreeSet<Group> = missing.map(|node| Group::of(&node.key)).collect();
+        if groups.is_empty() || self.shared.wishes.is_waiting(self.name) {
             return;
         }
         let patience = jiff::SignedDuration::try_from(self.shared.config.hot_period).unwrap_or_default();
@@ -275,7 +276,6 @@ impl<'a> Pass<'a> {
             return;
         }
         self.memory.look_asked = Some(self.now);
-        let groups = self.shared.holdings.groups_of_environment(self.name);
         self.shared.wishes.fresh(self.name, groups, self.memory.written, Priority::User, None);
     }
 

@@ -101,10 +101,10 @@ impl Pass<'_> {
                 Start::Unknown => None,
             })
             .collect();
-        let shared = self.shared;
+        let (shared, name) = (self.shared, self.name);
         let results: Vec<_> = futures::stream::iter(reads)
             .map(|(key, at)| async move {
-                let result = shared.read(&key, at.clone()).await;
+                let result = shared.read(name, &key, at.clone()).await;
                 (key, at, result)
             })
             .buffered(READS_AT_ONCE)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use engine::conditions::{self, Credentials, EnvironmentFacts, ResourceFacts, Seen};
 use engine::guard::Hold;
 use engine::{EnvironmentPlan, Health, PlannedResource, requeue};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::condition::{self, Condition, ConditionStatus, ConditionType};
 use model::{ActError, Effect, Observation, ObserveError, ResourceKey, ResourcePlan, Wait, WaitKind};
 use serde::Deserialize as _;
@@ -26,6 +26,9 @@ use crate::shared::{CredentialState, Shard, Shared};
 /// Waits on another object of the same environment: what ends them is that object's own wait or change.
 const ON_ANOTHER: [&str; 5] =
     ["DependencyChanging", "DependencyNotReady", "DependencyUnknown", "ParentNotReady", "DependantsFirst"];
+
+/// An environment that waits for a place under the blast-radius cap asks so often.
+const CAP_POLL: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a pass records.
 pub(super) struct Report {
@@ -114,6 +117,7 @@ impl Pass<'_> {
                 deleting: self.deleting(),
             },
         );
+        self.environment_transitions(&old_conditions(&self.row.status["conditions"]), &conditions);
         let outcome = self.outcome(&entries, pause.and_then(|pause| pause.until));
         let status = self.status(plan, &entries, &conditions);
         let gauges = gauges(&entries, &conditions);
@@ -272,6 +276,20 @@ impl Pass<'_> {
         }
     }
 
+    /// Events for what has just become bad for the environment as a whole.
+    fn environment_transitions(&mut self, old: &[Condition], new: &[Condition]) {
+        for kind in [ConditionType::BackupHealthy, ConditionType::CredentialsValid] {
+            let is_false = |list| condition::find(list, kind).filter(|c| c.status == ConditionStatus::False);
+            if let (None, Some(now)) = (is_false(old), is_false(new)) {
+                let reason = match kind {
+                    ConditionType::CredentialsValid => "CredentialsRejected",
+                    _ => now.reason.as_str(),
+                };
+                self.environment_event("Warning", reason, &now.message);
+            }
+        }
+    }
+
     fn outcome(&self, entries: &[Entry], pause_ends: Option<Timestamp>) -> Outcome {
         let waits = || entries.iter().flat_map(|entry| &entry.resource.plan.waits);
         let ends = waits()
@@ -279,6 +297,8 @@ impl Pass<'_> {
             .chain(entries.iter().filter_map(|entry| entry.hold.as_ref()?.until))
             .chain(entries.iter().filter_map(|entry| entry.retry_at))
             .chain(pause_ends)
+            // When a place under the cap becomes free nobody says.
+            .chain(self.cap.as_ref().and_then(|_| self.now.checked_add(CAP_POLL).ok()))
             .filter(|at| *at > self.now)
             .min();
         let polled = |wait: &Wait| {

@@ -155,6 +155,11 @@ impl<K: Ord + Clone> Queue<K> {
         }
     }
 
+    /// Whether a user has asked for a running key to be run again.
+    pub(crate) fn user_waits_for(&self, key: &K) -> bool {
+        self.lock().held.get(key).is_some_and(|slot| slot.priority == Priority::User)
+    }
+
     /// A key's run has ended. If it was asked for meanwhile, it is due again. Answers how long it ran.
     pub(crate) fn done(&self, key: &K) -> Duration {
         let mut inner = self.lock();

@@ -31,7 +31,9 @@ async fn a_running_key_is_held_and_run_once_after() {
     queue.add("a", Priority::Background);
     assert_eq!(next(&queue).await, "a");
     queue.add("a", Priority::Background);
+    assert!(!queue.user_waits_for(&"a"));
     queue.add("a", Priority::User);
+    assert!(queue.user_waits_for(&"a"));
     assert!(nothing_within(&queue, 100 * SECOND).await, "it runs already");
     queue.done(&"a");
     let again = queue.next().await.unwrap();

@@ -203,7 +203,7 @@ impl Rig {
     }
 
     /// An object as this installation would have made it.
-    pub(crate) fn ours(&self, environment: &str, colour: &str) -> Live {
+    pub(crate) fn ours(environment: &str, colour: &str) -> Live {
         let tags = Tags::from([
             (TAG_ENVIRONMENT.to_owned(), environment.to_owned()),
             (TAG_MANAGED_BY.to_owned(), INSTALLATION.to_owned()),
