@@ -44,4 +44,7 @@ kinds! {
     listener::Listener,
     alarm::Alarm,
     secret::Secret,
+    rds_instance::RdsInstance,
+    rds_snapshot::RdsSnapshot,
+    rds_snapshot_copy::RdsSnapshotCopy,
 }

@@ -195,6 +195,20 @@ impl WeeklyWindow {
         if length < 30 { Err(form()) } else { Ok(Self { start, length }) }
     }
 
+    /// When it opens next, strictly after `now`.
+    pub fn opens_after(self, now: Timestamp) -> Timestamp {
+        // The epoch was a Thursday; a week of the epoch's seconds shifted by three days begins on Monday.
+        const WEEK: i64 = 7 * 24 * 3600;
+        const THURSDAY: i64 = 3 * 24 * 3600;
+        let into = (now.as_second() + THURSDAY).rem_euclid(WEEK);
+        let start = i64::from(self.start) * 60;
+        let ahead = match (start - into).rem_euclid(WEEK) {
+            0 => WEEK,
+            ahead => ahead,
+        };
+        Timestamp::from_second(now.as_second() + ahead).unwrap_or(Timestamp::MAX)
+    }
+
     /// Whether the daily window overlaps this one on any day. Windows that only touch do not overlap.
     pub fn overlaps(self, daily: DailyWindow) -> bool {
         let week = 7 * MINUTES_PER_DAY;
@@ -273,6 +287,16 @@ mod tests {
         assert!(DailyWindow::parse("3:00-4:00").is_err());
         assert!(DailyWindow::parse("03:00-03:10").is_err());
         assert_eq!(DailyWindow::parse("23:45-00:30").unwrap().to_string(), "23:45-00:30");
+    }
+
+    #[test]
+    fn a_weekly_window_opens_once_a_week() {
+        let sunday = WeeklyWindow::parse("sun:04:00-sun:05:00").unwrap();
+        // 2026-03-01 is a Sunday.
+        assert_eq!(sunday.opens_after(at("2026-03-01T03:59:59Z")), at("2026-03-01T04:00:00Z"));
+        assert_eq!(sunday.opens_after(at("2026-03-01T04:00:00Z")), at("2026-03-08T04:00:00Z"));
+        let monday = WeeklyWindow::parse("mon:00:00-mon:00:30").unwrap();
+        assert_eq!(monday.opens_after(at("2026-03-01T12:00:00Z")), at("2026-03-02T00:00:00Z"));
     }
 
     #[test]
