@@ -63,7 +63,8 @@ pub(super) fn copy(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let arn = ctx.arn("rds", &format!("snapshot:{id}"));
     let copy = Snapshot {
         id: id.clone(),
-        source: Some(original.arn.clone()),
+        // Only a copy from elsewhere tells its source (API Reference, DBSnapshot).
+        source: across.then(|| original.arn.clone()),
         source_region: across.then_some(region),
         arn: arn.clone(),
         kind: "manual",
