@@ -64,7 +64,15 @@ pub(crate) struct Checked {
 }
 
 /// Reads a document. `fallback_name` is the name when it gives none.
-pub(crate) fn read(mut document: Value, validation: FieldValidation, fallback_name: Option<&str>) -> Read {
+///
+/// A hostile document within the size limit takes half a second to read, so it is not read where others wait.
+pub(crate) async fn read(document: Value, validation: FieldValidation, fallback_name: Option<&str>) -> ApiResult<Read> {
+    let fallback_name = fallback_name.map(str::to_owned);
+    let reading = move || read_document(document, validation, fallback_name.as_deref());
+    tokio::task::spawn_blocking(reading).await.map_err(ApiError::internal)
+}
+
+fn read_document(mut document: Value, validation: FieldValidation, fallback_name: Option<&str>) -> Read {
     let mut problems = Problems::default();
     let (mut resource_version, mut uid) = (None, None);
     refuse_nul("", &document, &mut problems);

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod extract;
 mod freshness;
+mod happened;
 mod lists;
 mod managed_resources;
 mod merge;

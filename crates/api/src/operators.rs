@@ -14,7 +14,8 @@ use store::{Caps, OperatorMode, OperatorRow, OperatorUpdate, Page, Precondition}
 use crate::environments::actions::input;
 use crate::environments::edit::if_match;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Name, Params, Patch};
+use crate::extract::{Actor, Name, Params, Patch};
+use crate::happened::{About, happened};
 use crate::lists::Wanted;
 use crate::state::ApiState;
 use crate::{merge, wire};
@@ -23,6 +24,8 @@ use crate::{merge, wire};
 const OPERATOR: &str = "Operator";
 /// There is one.
 const DEFAULT: &str = "default";
+/// A patch is merged into what is newest, so often.
+const ATTEMPTS: u32 = 5;
 
 /// `GET operators`
 pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
@@ -61,12 +64,12 @@ pub(crate) async fn patch(
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
+    actor: Actor,
     Patch(mut patch): Patch,
 ) -> ApiResult {
     only_default(&name)?;
     let dry_run = params.dry_run()?;
     let mut version = if_match(&headers)?;
-    let row = state.store.get_operator().await?;
     if let Some(fields) = patch.as_object_mut() {
         if let Some(given) = fields.remove("metadata").as_ref().and_then(|it| it.get("resourceVersion")) {
             let parsed = given.as_str().and_then(|it| it.parse().ok());
@@ -78,27 +81,49 @@ pub(crate) async fn patch(
         }
         fields.retain(|field, _| !["apiVersion", "kind", "status"].contains(&field.as_str()));
     }
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match patch_once(&state, &actor, (&patch, version, dry_run)).await {
+            // Somebody else's patch came in between: this one is merged into theirs.
+            Err(error) if error.is_conflict() && version.is_none() && attempt < ATTEMPTS => {}
+            Err(error) => return Err(error),
+            Ok(row) => return answer(&state, &row).await,
+        }
+    }
+}
+
+async fn patch_once(
+    state: &ApiState,
+    Actor(author): &Actor,
+    (patch, version, dry_run): (&Value, Option<i64>, bool),
+) -> ApiResult<OperatorRow> {
+    let row = state.store.get_operator().await?;
     let mut document = json!({
         "spec": { "mode": row.mode, "blastRadius": { "count": row.caps.count, "share": row.caps.share } },
     });
-    merge::apply(&mut document, &patch);
+    merge::apply(&mut document, patch);
     let spec = read(document)?;
     let caps = Caps { count: spec.blast_radius.count, share: spec.blast_radius.share };
     if version.is_some_and(|version| version != row.resource_version) {
         let why = format!("it has been changed: its resourceVersion is {}; read it again", row.resource_version);
         return Err(ApiError::conflict(OPERATOR, DEFAULT, why));
     }
-    let row = if dry_run {
+    if dry_run {
         let changed = (spec.mode, caps) != (row.mode, row.caps);
-        OperatorRow { mode: spec.mode, caps, generation: row.generation + i64::from(changed), ..row }
-    } else {
-        // The version that was read: what was merged into it must not undo somebody else's red button.
-        let precondition =
-            Precondition { resource_version: version, generation: Some(row.generation), ..Precondition::default() };
-        let update = OperatorUpdate { mode: Some(spec.mode), caps: Some(caps), status: None };
-        state.store.update_operator(precondition, &update).await?
-    };
-    answer(&state, &row).await
+        return Ok(OperatorRow { mode: spec.mode, caps, generation: row.generation + i64::from(changed), ..row });
+    }
+    // The generation that was read: what was merged into it must not undo somebody else's red button.
+    let precondition =
+        Precondition { resource_version: version, generation: Some(row.generation), ..Precondition::default() };
+    let update = OperatorUpdate { mode: Some(spec.mode), caps: Some(caps), status: None };
+    let mode_before = row.mode;
+    let row = state.store.update_operator(precondition, &update).await?;
+    if row.mode != mode_before {
+        let message = format!("{author} set the installation to {}", row.mode);
+        happened(state, About::Installation, "ModeChanged", message).await;
+    }
+    Ok(row)
 }
 
 fn read(document: Value) -> ApiResult<OperatorSpec> {

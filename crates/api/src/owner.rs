@@ -8,6 +8,7 @@ use store::{NewRequest, RequestKind};
 use uuid::Uuid;
 
 use crate::error::{ApiError, ApiResult};
+use crate::freshness::unattended;
 use crate::state::ApiState;
 
 /// An answer is of use to somebody who asks again with the token for so long after the first one gave up.
@@ -19,9 +20,7 @@ async fn require_owner(state: &ApiState, account: &str) -> ApiResult<()> {
     if lease.is_some_and(|lease| !lease.remaining.is_zero()) {
         return Ok(());
     }
-    Err(ApiError::unavailable(format!(
-        "no replica works on account {account} now: it is being taken over, or it is not in the daemon's configuration"
-    )))
+    Err(ApiError::unavailable(unattended(account)))
 }
 
 /// Asks; answers the token.

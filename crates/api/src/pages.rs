@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use model::condition::{Condition, ConditionStatus};
+use model::condition::{Condition, ConditionStatus, ConditionType};
 use serde::Deserialize as _;
 use store::{EnvironmentFilter, EnvironmentRow, PageRequest};
 
@@ -19,7 +19,7 @@ const HEAD: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf
 <meta http-equiv=\"refresh\" content=\"15\"><style>\
 body{font:15px/1.4 system-ui,sans-serif;margin:2em}table{border-collapse:collapse}\
 td,th{padding:.3em .8em;text-align:left;border-bottom:1px solid #ccc;vertical-align:top}\
-.True{color:#06621f}.False{color:#555}.Unknown{color:#8a5a00}.bad{color:#a11212;font-weight:600}small{color:#555}\
+.good{color:#06621f}.open{color:#8a5a00}.bad{color:#a11212;font-weight:600}small{color:#555}\
 </style></head><body><h1>eventchain-operator</h1>";
 
 const PATH: &str = "/apis/eventchain.io/v1";
@@ -69,13 +69,7 @@ fn environment(html: &mut String, row: &EnvironmentRow, age: &str) {
     html.push_str("</small></td><td>");
     let conditions = row.status.get("conditions").and_then(serde_json::Value::as_array);
     for condition in conditions.into_iter().flatten().filter_map(|one| Condition::deserialize(one).ok()) {
-        let class = match condition.status {
-            ConditionStatus::True if is_bad_when_true(&condition) => "bad",
-            ConditionStatus::False if !is_bad_when_true(&condition) && condition.reason != "Idle" => "bad",
-            ConditionStatus::True => "True",
-            ConditionStatus::False => continue,
-            ConditionStatus::Unknown => "Unknown",
-        };
+        let Some(class) = class(&condition) else { continue };
         let _ = write!(
             html,
             "<div class=\"{class}\">{}={} {} <small>{}</small></div>",
@@ -94,12 +88,23 @@ fn environment(html: &mut String, row: &EnvironmentRow, age: &str) {
     );
 }
 
-/// Conditions whose True is the bad news.
-fn is_bad_when_true(condition: &Condition) -> bool {
-    use model::ConditionType as Type;
+/// How a condition is shown; one that says that nothing is the matter is not.
+fn class(condition: &Condition) -> Option<&'static str> {
     match condition.kind {
-        Type::Drifted | Type::Stalled | Type::Paused | Type::Blocked | Type::Progressing => true,
-        Type::Ready | Type::Synced | Type::BackupHealthy | Type::CredentialsValid => false,
+        ConditionType::Ready
+        | ConditionType::Synced
+        | ConditionType::BackupHealthy
+        | ConditionType::CredentialsValid => Some(match condition.status {
+            ConditionStatus::True => "good",
+            ConditionStatus::False => "bad",
+            ConditionStatus::Unknown => "open",
+        }),
+        ConditionType::Drifted | ConditionType::Stalled | ConditionType::Blocked => {
+            (condition.status == ConditionStatus::True).then_some("bad")
+        }
+        ConditionType::Progressing | ConditionType::Paused => {
+            (condition.status == ConditionStatus::True).then_some("open")
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use super::edit::{self, Edit, document_of, if_match};
 use super::read;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Body, Name, Params};
+use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::{owner, wire};
 
@@ -118,7 +119,7 @@ pub(crate) async fn pause(
     let until = wanted.until(now).map_err(|problems| ApiError::invalid("Pause", &name, problems))?;
     let until = until.and_then(|until| Timestamp::from_microsecond(until.as_microsecond()).ok());
     let pause = Pause { reason: wanted.reason.trim().to_owned(), owner: actor.0, until, since: now };
-    set_pause(&state, &name, &params, &headers, Some(pause)).await
+    set_pause(&state, &name, &params, &headers, Pausing::Pause(pause)).await
 }
 
 /// `POST environments/{name}/resume`
@@ -127,17 +128,34 @@ pub(crate) async fn resume(
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
+    actor: Actor,
 ) -> ApiResult {
-    set_pause(&state, &name, &params, &headers, None).await
+    set_pause(&state, &name, &params, &headers, Pausing::Resume(actor)).await
 }
 
-async fn set_pause(
-    state: &ApiState,
-    name: &str,
-    params: &Params,
-    headers: &HeaderMap,
-    pause: Option<Pause>,
-) -> ApiResult {
+/// What becomes of the pause.
+enum Pausing {
+    Pause(Pause),
+    Resume(Actor),
+}
+
+impl Pausing {
+    fn said(&self) -> (&'static str, String) {
+        match self {
+            Self::Pause(pause) => {
+                ("PauseRequested", format!("{} paused reconciliation: {}", pause.owner, pause.reason))
+            }
+            Self::Resume(Actor(who)) => ("ResumeRequested", format!("{who} resumed reconciliation")),
+        }
+    }
+}
+
+async fn set_pause(state: &ApiState, name: &str, params: &Params, headers: &HeaderMap, pausing: Pausing) -> ApiResult {
+    let (reason, message) = pausing.said();
+    let pause = match pausing {
+        Pausing::Pause(pause) => Some(pause),
+        Pausing::Resume(_) => None,
+    };
     let precondition = Precondition { resource_version: if_match(headers)?, ..Precondition::default() };
     let dry_run = params.dry_run()?;
     let mut row = state.store.get_environment(name).await?;
@@ -153,6 +171,9 @@ async fn set_pause(
     } else if !unchanged || precondition.resource_version.is_some() {
         let pause = if unchanged { row.pause.clone() } else { pause };
         row = state.store.set_pause(name, precondition, pause.as_ref()).await?;
+        if !unchanged {
+            happened(state, About::Environment(&row), reason, message).await;
+        }
     }
     read::answer(state, StatusCode::OK, &row, &[]).await
 }

@@ -17,6 +17,7 @@ use store::{EnvironmentRow, NewApproval};
 use super::actions::input;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Body, Name, Params};
+use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::{owner, wire};
 
@@ -63,6 +64,8 @@ pub(crate) async fn create(
             expires_at,
         };
         state.store.approve(&new).await?;
+        let message = format!("{} approved {} step(s) of plan {}", actor.0, steps.len(), approval.plan);
+        happened(&state, About::Environment(&row), "Approved", message).await;
     }
     let shown = json!({
         "apiVersion": wire::API_VERSION,

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::edit::if_match;
 use super::read;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Body, Name, Params};
+use crate::extract::{Actor, Body, Name, Params};
+use crate::happened::{About, happened};
 use crate::state::ApiState;
 
 /// `DELETE environments/{name}`: `deletionTimestamp` is set; the object goes when the daemon says that what
@@ -23,6 +24,7 @@ pub(crate) async fn delete(
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
+    actor: Actor,
     Body(options): Body,
 ) -> ApiResult {
     let (precondition, dry_run) = preconditions(&params, &headers, &options)?;
@@ -37,7 +39,12 @@ pub(crate) async fn delete(
     if dry_run {
         row.deletion_requested_at = row.deletion_requested_at.or(Some(state.now()));
     } else {
+        let asked_before = row.deletion_requested_at.is_some();
         row = state.store.request_delete(&name, precondition, None, state.now()).await?;
+        if !asked_before {
+            let message = format!("{} asked for the deletion", actor.0);
+            happened(&state, About::Environment(&row), "DeletionRequested", message).await;
+        }
     }
     read::answer(&state, StatusCode::OK, &row, &[]).await
 }

@@ -125,7 +125,7 @@ pub(crate) async fn edit(
     loop {
         attempt += 1;
         let row = state.store.get_environment(name).await?;
-        let read = document::read(make(&row), edit.validation, Some(name));
+        let read = document::read(make(&row), edit.validation, Some(name)).await?;
         let version = read.resource_version.or(edit.version);
         let stale = [read.resource_version, edit.version].into_iter().flatten().any(|it| it != row.resource_version);
         if stale {
@@ -169,7 +169,7 @@ impl<'a> Writing<'a> {
         let plan = self.plan(state).await;
         let change = self.change(plan);
         if self.edit.dry_run {
-            return Ok(self.as_if(change));
+            return Ok(self.tried_out(change));
         }
         let metadata = &self.checked.environment.metadata;
         let generation = self.row.generation + 1;
@@ -250,7 +250,7 @@ impl<'a> Writing<'a> {
     }
 
     /// What a dry run shows: the object as it would be, with the version it has.
-    fn as_if(self, change: Option<NewChange>) -> Edited {
+    fn tried_out(self, change: Option<NewChange>) -> Edited {
         let mut row = self.row;
         let metadata = self.checked.environment.metadata;
         row.labels = metadata.labels;

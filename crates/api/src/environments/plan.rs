@@ -31,7 +31,7 @@ pub(crate) async fn create(
 ) -> ApiResult {
     let row = state.store.get_environment(&name).await?;
     let Some(candidate) = candidate(&row, body)? else { return answer(&state, &row, None).await };
-    let read = document::read(candidate, params.field_validation()?, Some(&name));
+    let read = document::read(candidate, params.field_validation()?, Some(&name)).await?;
     let checked = document::check(&state, read, Some(&row)).await?;
     answer(&state, &row, Some(&checked.spec)).await
 }

@@ -37,7 +37,7 @@ pub(crate) async fn create(
     let dry_run = params.dry_run()?;
     let uid = Uuid::new_v4();
     let fallback = generated_name(&document, uid)?;
-    let read = document::read(document, params.field_validation()?, Some(&fallback));
+    let read = document::read(document, params.field_validation()?, Some(&fallback)).await?;
     if read.resource_version.is_some() {
         let rule = "must not be set on an object to be created";
         return Err(ApiError::field("metadata.resourceVersion", Reason::FieldValueForbidden, rule));

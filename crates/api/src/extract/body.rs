@@ -37,8 +37,8 @@ impl FromRequest<Arc<ApiState>> for Body {
         };
         match media {
             // Clients that say nothing mean JSON.
-            Media::Json | Media::MergePatch | Media::Missing => decode::json(&bytes).map_err(ApiError::bad_request),
-            Media::Yaml => decode::yaml(&bytes).map_err(ApiError::bad_request),
+            Media::Json | Media::MergePatch | Media::Missing => decoded(decode::json, bytes).await,
+            Media::Yaml => decoded(decode::yaml, bytes).await,
             Media::Form => decode::json(&bytes).map_err(|_| unsupported("the body was sent as a form and is not JSON")),
             Media::JsonPatch | Media::StrategicMergePatch | Media::ApplyPatch => {
                 Err(unsupported("a patch is not understood here"))
@@ -60,8 +60,8 @@ impl FromRequest<Arc<ApiState>> for Patch {
         };
         match media {
             // A merge patch is JSON; someone with curl may call it that, or nothing.
-            Media::MergePatch | Media::Json | Media::Missing => decode::json(&bytes).map_err(ApiError::bad_request),
-            Media::Yaml => decode::yaml(&bytes).map_err(ApiError::bad_request),
+            Media::MergePatch | Media::Json | Media::Missing => decoded(decode::json, bytes).await,
+            Media::Yaml => decoded(decode::yaml, bytes).await,
             Media::Form => decode::json(&bytes).map_err(|_| unsupported("the body was sent as a form and is not JSON")),
             Media::JsonPatch => Err(unsupported("application/json-patch+json is not served")),
             Media::StrategicMergePatch => Err(unsupported("application/strategic-merge-patch+json is not served")),
@@ -70,6 +70,12 @@ impl FromRequest<Arc<ApiState>> for Patch {
         }
         .map(Self)
     }
+}
+
+/// Decodes where nobody else waits: a large body takes its time.
+async fn decoded(decode: fn(&[u8]) -> Result<Value, String>, bytes: Bytes) -> ApiResult<Value> {
+    let decoding = move || decode(&bytes).map_err(ApiError::bad_request);
+    tokio::task::spawn_blocking(decoding).await.map_err(ApiError::internal)?
 }
 
 async fn read(request: Request, state: &ApiState) -> ApiResult<(Media, Bytes)> {

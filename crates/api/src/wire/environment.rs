@@ -27,7 +27,8 @@ pub(crate) fn environment(state: &ApiState, row: &EnvironmentRow, freshness: &Fr
     })
 }
 
-/// What the daemon last said, with the revision, the pause and the age of the observations.
+/// What the daemon last said, with the revision, the pause, the age of the observations, and a word when nobody
+/// works on the account.
 fn environment_status(state: &ApiState, row: &EnvironmentRow, freshness: &Freshness, now: Timestamp) -> Value {
     let mut status = match &row.status {
         Value::Object(status) => status.clone(),
@@ -43,6 +44,9 @@ fn environment_status(state: &ApiState, row: &EnvironmentRow, freshness: &Freshn
             shown.insert("until".to_owned(), time(until));
         }
         status.insert("pause".to_owned(), Value::Object(shown));
+    }
+    if let Some(why) = freshness.unattended(&row.account) {
+        status.insert("unattended".to_owned(), json!(why));
     }
     join(&mut status, freshness.of_environment(state, row), now);
     Value::Object(status)

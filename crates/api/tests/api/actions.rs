@@ -142,3 +142,25 @@ async fn names_of_the_daemon_cannot_be_borrowed() {
     assert_eq!(who("three", "").await, "anonymous");
     assert_eq!(who("four", &"x".repeat(500)).await.as_str().unwrap().len(), 128);
 }
+
+#[tokio::test]
+async fn what_people_do_without_a_revision_is_an_event() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let headers = [("content-type", "application/json"), ("x-remote-user", "alice")];
+    let body = json!({"reason": "migration"}).to_string();
+    api.send(http::Method::POST, &format!("{PROD}/pause"), &headers, body).await.expect(200);
+    api.send(http::Method::POST, &format!("{PROD}/resume"), &headers, "").await.expect(200);
+    api.send(http::Method::DELETE, PROD, &headers, "").await.expect(200);
+    api.send(http::Method::DELETE, PROD, &headers, "").await.expect(200);
+    let patch = json!({"spec": {"mode": "Observe"}}).to_string();
+    api.send(http::Method::PATCH, "/apis/eventchain.io/v1/operators/default", &headers, patch).await.expect(200);
+    let events = api.get("/api/v1/events").await.expect(200);
+    let mut reasons: Vec<&str> =
+        events["items"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["DeletionRequested", "ModeChanged", "PauseRequested", "ResumeRequested"]);
+    let paused = api.get("/api/v1/events?fieldSelector=reason=PauseRequested").await.expect(200);
+    assert_eq!(paused["items"][0]["message"], "alice paused reconciliation: migration");
+    assert_eq!(paused["items"][0]["involvedObject"]["name"], "prod");
+}

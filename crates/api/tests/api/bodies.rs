@@ -96,7 +96,7 @@ async fn an_alias_bomb_is_refused_and_not_expanded() {
     let mut bomb = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for n in 1..12 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        bomb.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
+        bomb += &format!("a{n}: &a{n} [{aliases}]\n");
     }
     assert_eq!(post_as(&api, "application/yaml", &bomb).await.refusal(400).0, "BadRequest");
 }

@@ -242,3 +242,13 @@ async fn every_request_is_counted_by_its_route() {
         [("GET", template, 404), ("GET", "other", 404), ("DELETE", "/apis/eventchain.io/v1/environments", 405)]
     );
 }
+
+#[tokio::test]
+async fn an_account_that_nobody_works_on_is_told() {
+    let api = Api::new().await;
+    let created = api.create_prod().await;
+    let why = created["status"]["unattended"].as_str().unwrap();
+    assert!(why.contains("no replica works on account 123456789012"), "{why}");
+    let _owner = api.own().await;
+    assert!(api.get(PROD).await.expect(200)["status"].get("unattended").is_none());
+}
