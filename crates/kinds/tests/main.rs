@@ -88,3 +88,24 @@ async fn a_sweep_makes_the_fewest_calls() {
     let reads: BTreeMap<String, u64> = calls.into_iter().filter(|(name, _)| name != "tagging:GetResources").collect();
     assert_eq!(reads, expected);
 }
+
+/// Each script in `scenarios/` shows what it says it shows. `UPDATE_SCENARIOS=1` writes them anew; read the diff.
+#[tokio::test]
+async fn every_scenario_plays_as_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut scripts: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.sort();
+    assert!(!scripts.is_empty(), "no scenario in {}", folder.display());
+    let mut differing = Vec::new();
+    for path in scripts {
+        let written = std::fs::read_to_string(&path).unwrap();
+        let played = testkit::scenario::play(&written).await;
+        if played != written {
+            if std::env::var_os("UPDATE_SCENARIOS").is_some() {
+                std::fs::write(&path, &played).unwrap();
+            }
+            differing.push(format!("{}:\n{played}", path.display()));
+        }
+    }
+    assert!(differing.is_empty(), "played otherwise than written:\n{}", differing.join("\n"));
+}

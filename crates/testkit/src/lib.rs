@@ -3,6 +3,8 @@
 pub mod fixtures;
 pub mod postgres;
 #[cfg(feature = "aws")]
+pub mod scenario;
+#[cfg(feature = "aws")]
 pub mod suite;
 #[cfg(feature = "aws")]
 pub mod world;

@@ -1,5 +1,5 @@
 //! A simulated AWS with clients on it, and the smallest reconciler there is: it observes, plans and acts with the real
-//! engine, kinds and SDK, allows every step, and moves a manual clock on. For suites and contract cases of kinds.
+//! engine, kinds and SDK, allows every step unless it is given a guard, and moves a manual clock on. For suites and contract cases of kinds.
 //!
 //! It is no second runtime: it has no queue, store, guard or journal, and nothing but tests uses it.
 
@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use awskit::{AccountConfig, Aws, Config, StaticCredentials};
+use engine::guard::{Guard, StepFacts};
 use engine::plan::{EnvironmentContext, Planner, Snapshot};
-use engine::{Graph, PlannedResource, Registry};
+use engine::{Graph, Hold, PlannedResource, Registry, Verdict};
 use jiff::Timestamp;
 use kinds::aws::AwsCloud;
 use kinds::provider::{Cloud, ObserveKey, Scope};
-use model::{AwsAccountId, Environment, Observation, ResourceKey, ResourcePlan, SharedObject, Step};
+use model::observation::Unknown;
+use model::schedule::Windows;
+use model::{AwsAccountId, Environment, ObserveError, Observation, ResourceKey, ResourcePlan, SharedObject, Step};
 use serde_json::Value;
 use simaws::{Clock, Sim, Timings};
 
@@ -43,6 +46,8 @@ pub struct World {
     at: BTreeMap<ResourceKey, String>,
     memory: BTreeMap<ResourceKey, Value>,
     calls: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// The fingerprints that were approved; `None`: there is no guard, and every step is allowed.
+    approvals: Option<Vec<String>>,
 }
 
 /// When worlds begin: a Sunday, outside the fixtures' windows.
@@ -99,6 +104,7 @@ impl World {
             at: BTreeMap::new(),
             memory: BTreeMap::new(),
             calls: Mutex::default(),
+            approvals: None,
         }
     }
 
@@ -162,7 +168,10 @@ impl World {
             for ((kind, scope), keys) in groups {
                 let provider = self.cloud.provider(&kind).expect("the kind is served");
                 let mark = self.mark();
-                let observed = provider.observe(&scope, &keys).await.unwrap_or_else(|e| panic!("observe {kind}: {e}"));
+                let observed = match provider.observe(&scope, &keys).await {
+                    Ok(observed) => observed,
+                    Err(error) => keys.iter().map(|key| (Arc::clone(&key.identity), self.failed(&error))).collect(),
+                };
                 self.note_calls(&kind, mark);
                 for node in graph.nodes().iter().filter(|n| n.key.kind.as_str() == kind && n.key.region == scope.region)
                 {
@@ -187,10 +196,19 @@ impl World {
         let observe = ObserveKey { identity: Arc::clone(&key.identity), at: self.followed(graph, key) };
         let mark = self.mark();
         let scope = Scope::of(key, self.now());
-        let observation = provider.read(&scope, &observe).await.unwrap_or_else(|e| panic!("read {key}: {e}"));
+        let observation = match provider.read(&scope, &observe).await {
+            Ok(observation) => observation,
+            Err(error) => self.failed(&error),
+        };
         self.note_calls(key.kind.as_str(), mark);
         self.known.set(key.clone(), observation.clone());
         observation
+    }
+
+    /// What a read that failed leaves: nothing may be concluded.
+    fn failed(&self, error: &ObserveError) -> Observation<SharedObject> {
+        let why = Unknown::Failed { class: error.class, message: error.code.clone() };
+        Observation::Unknown { since: self.now(), why }
     }
 
     fn followed(&self, graph: &Graph, key: &ResourceKey) -> Option<String> {
@@ -278,6 +296,9 @@ impl World {
                 self.read(graph, &node.key).await;
                 let Some(planned) = self.plan_one(environment, graph, &node.key) else { break };
                 let Some(step) = planned.plan.steps.iter().find(|step| step.awaits.is_none()).cloned() else { break };
+                if self.hold(environment, &planned, &step).is_some() {
+                    break;
+                }
                 let act = self.act(graph, &node.key, &step).await;
                 let ok = act.ok;
                 done.push(act);
@@ -288,6 +309,32 @@ impl World {
             }
         }
         done
+    }
+
+    /// Why the guard holds a step, where this world has one: without approvals all steps are allowed.
+    pub fn hold(&self, environment: &Environment, planned: &PlannedResource, step: &Step) -> Option<Hold> {
+        let approved = self.approvals.as_ref()?;
+        let windows = Windows::parse(&environment.spec.policy.windows).expect("the document was validated");
+        let guard = Guard {
+            now: self.now(),
+            policy: &environment.spec.policy,
+            windows: &windows,
+            operator_mode: model::env::Mode::Enforce,
+            paused: None,
+            cap: None,
+            generation: 1,
+            approved,
+        };
+        let facts = StepFacts { adopted_now: planned.adopted_now, ..StepFacts::default() };
+        match guard.judge(&planned.key, step, &facts) {
+            Verdict::Allow => None,
+            Verdict::Hold(hold) => Some(hold),
+        }
+    }
+
+    /// From now on the guard decides, by the document's policy and these approved fingerprints.
+    pub fn guarded(&mut self, approved: Vec<String>) {
+        self.approvals = Some(approved);
     }
 
     fn plan_one(&mut self, environment: &Environment, graph: &Graph, key: &ResourceKey) -> Option<PlannedResource> {
@@ -334,7 +381,7 @@ impl World {
 
     /// Whoever owns the secrets' values puts those that are missing: the operator never does. The value must be seen
     /// nowhere.
-    async fn give_values(&self, graph: &Graph) {
+    pub(crate) async fn give_values(&self, graph: &Graph) {
         let caller = simaws::testing::Caller::default();
         for node in graph.nodes().iter().filter(|node| node.key.kind.as_str() == "Secret") {
             let id = serde_json::json!({ "SecretId": &*node.key.identity });
