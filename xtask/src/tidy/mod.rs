@@ -6,6 +6,7 @@
 mod allow;
 mod kinds;
 mod layers;
+mod reasons;
 mod rules;
 mod source;
 mod words;
@@ -21,7 +22,8 @@ use source::Source;
 
 pub(crate) const HELP: &str = "\
 Checks what no compiler checks: module docs, file size, purity of planning code, where aws_sdk_* may be imported, which
-crate may depend on which, the files of each kind, forbidden words, no ignored test, no sleeping test.
+crate may depend on which, the files of each kind, forbidden words, no ignored test, no sleeping test, every reason of
+status and events explained in docs/conditions.md.
 
 Usage: cargo xtask tidy
 ";
@@ -76,6 +78,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     }
     problems.extend(kinds::check(&files));
     problems.extend(layers::check(&files));
+    problems.extend(reasons::check(&files));
     problems.extend(allow::unused(&files));
     problems.sort();
 

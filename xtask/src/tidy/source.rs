@@ -8,16 +8,26 @@ pub(super) struct Source {
     /// `text` with comments and the insides of literals turned into spaces; lines stay where they are. Empty for
     /// anything but Rust.
     code: String,
+    /// Its string literals, in order; raw ones are left out.
+    literals: Vec<Literal>,
     /// The first line (from 1) of an in-file test module, or past the end.
     tests_from: usize,
+}
+
+/// A string literal.
+pub(super) struct Literal {
+    /// How many characters of the file are before its opening quote.
+    pub(super) at: usize,
+    /// What is between the quotes, as written.
+    pub(super) text: String,
 }
 
 impl Source {
     pub(super) fn new(path: &str, text: String) -> Self {
         let is_rust = is_rust(path);
-        let code = if is_rust { blank(&text) } else { String::new() };
+        let (code, literals) = if is_rust { blank(&text) } else { Default::default() };
         let tests_from = if is_rust { tests_from(&code) } else { usize::MAX };
-        Self { path: path.to_owned(), text, code, tests_from }
+        Self { path: path.to_owned(), text, code, literals, tests_from }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -27,6 +37,11 @@ impl Source {
     /// The code, without comments and literals.
     pub(super) fn code(&self) -> &str {
         &self.code
+    }
+
+    /// Its string literals, in order.
+    pub(super) fn literals(&self) -> &[Literal] {
+        &self.literals
     }
 
     /// Lines of code with their numbers from 1.
@@ -77,10 +92,11 @@ fn tests_from(code: &str) -> usize {
     found.map_or(usize::MAX, |index| index + 1)
 }
 
-/// Comments and the insides of string and character literals as spaces.
-fn blank(text: &str) -> String {
+/// Comments and the insides of string and character literals as spaces; and the string literals.
+fn blank(text: &str) -> (String, Vec<Literal>) {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
+    let mut literals = Vec::new();
     let mut at = 0;
     while at < chars.len() {
         let length = match chars[at] {
@@ -88,7 +104,11 @@ fn blank(text: &str) -> String {
                 chars[at..].iter().position(|c| *c == '\n').unwrap_or(chars.len() - at)
             }
             '/' if chars.get(at + 1) == Some(&'*') => block_comment(&chars[at..]),
-            '"' => string(&chars[at..], 0),
+            '"' => {
+                let length = string(&chars[at..], 0);
+                literals.push(Literal { at, text: chars[at..at + length].iter().filter(|c| **c != '"').collect() });
+                length
+            }
             'r' if at == 0 || !is_word(chars[at - 1]) || chars[at - 1] == 'b' => match raw_string(&chars[at..]) {
                 0 => keep(chars[at], &mut out),
                 length => length,
@@ -106,7 +126,7 @@ fn blank(text: &str) -> String {
             at += length;
         }
     }
-    out
+    (out, literals)
 }
 
 /// Code stays as it is: a length of nothing to blank.
@@ -181,7 +201,7 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> String {
-        blank(text)
+        blank(text).0
     }
 
     #[test]
@@ -192,6 +212,13 @@ mod tests {
         assert_eq!(code("f(r#\"a\"b\"#, x)"), "f(        , x)");
         assert_eq!(code(r#"f(r"\", x)"#), "f(    , x)");
         assert_eq!(code("f('\"', '\\'', x)"), "f(   ,     , x)");
+    }
+
+    #[test]
+    fn string_literals_are_kept_with_their_place_and_those_in_comments_are_not() {
+        let (_, literals) = blank("f(\"a\", 'x') // \"b\"\ng(\"cd\")");
+        let found: Vec<(usize, &str)> = literals.iter().map(|one| (one.at, one.text.as_str())).collect();
+        assert_eq!(found, [(2, "a"), (21, "cd")]);
     }
 
     #[test]
