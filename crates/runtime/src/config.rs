@@ -41,6 +41,9 @@ pub struct Config {
     pub write_budget: u32,
     /// See `write_budget`.
     pub write_window: Duration,
+    /// A write whose effect does not show is looked at again after this, then after three times as long, and so on:
+    /// AWS may be late to show what it did.
+    pub effect_poll: Duration,
     /// Environments that may be changed within an hour, when the Operator object does not say. None: no limit.
     pub cap_count: Option<u64>,
     /// The same as a share of all environments, 0 to 1.
@@ -70,6 +73,7 @@ impl Config {
             rounds: 6,
             write_budget: 10,
             write_window: Duration::from_secs(600),
+            effect_poll: engine::requeue::POLL,
             cap_count: None,
             cap_share: None,
         }

@@ -96,8 +96,8 @@ impl Wake {
     }
 
     fn add(&self, name: &str, priority: Priority) {
-        self.shared.metrics.queue.added();
         self.shared.queue.add(EnvName::from(name), priority);
+        self.shared.metrics.queue.added();
     }
 
     fn everything(&self, priority: Priority) {

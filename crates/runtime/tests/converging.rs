@@ -6,7 +6,7 @@ use serde_json::json;
 use store::NewApproval;
 
 use crate::support::rig::{condition, spec};
-use crate::support::{Live, Rig, eventually};
+use crate::support::{Fault, Live, Rig, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_declared_is_created_verified_and_said_to_be_in_sync() {
@@ -283,5 +283,23 @@ async fn what_is_busy_is_waited_for_and_what_is_broken_is_stalled() {
     eventually("its event", || async { rig.events("Broken").await.pop() }).await;
     rig.cloud.tamper("one", |live| live.state = "ok".to_owned());
     rig.wait_for("prod", "Ready", "True AllReady").await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_is_heard_between_two_steps_of_one_pass() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red"), ("two", "blue")], json!({}))).await;
+    rig.cloud.fail_next(Fault::Slow);
+    let runtime = rig.start();
+    rig.cloud.hanging.notified().await;
+    let now = runtime::Clock::now(&*rig.clock);
+    let pause = store::Pause { reason: "sale".to_owned(), owner: "alice".to_owned(), until: None, since: now };
+    let asked = rig.queue_adds();
+    rig.store.set_pause("prod", store::Precondition::default(), Some(&pause)).await.unwrap();
+    eventually("the runtime has heard it", || async { (rig.queue_adds() > asked).then_some(()) }).await;
+    rig.cloud.go_on();
+    rig.wait_for("prod", "Paused", "True Paused").await;
+    assert_eq!(rig.cloud.writes(), ["CreateCrate one"]);
     runtime.shutdown().await;
 }

@@ -1,6 +1,7 @@
 //! One step: journal the intent, call AWS, settle the journal, look, and say what came of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use engine::guard::{Cap, fingerprint};
 use engine::{PlannedResource, requeue};
@@ -164,7 +165,7 @@ impl Pass<'_> {
             }
             (true, Some(false), _) => {
                 self.memory.suspects.entry(key.clone()).or_default().push((id, print.to_owned()));
-                self.back_off(key, Class::Transient, None);
+                self.await_effect(key);
             }
             (true, None, _) => {
                 self.stopped.insert(key.clone());
@@ -183,14 +184,29 @@ impl Pass<'_> {
             // It was looked at anew already: plan again.
             return;
         }
-        self.back_off(key, error.class, Some(error.clone()));
+        self.back_off(key, error);
         self.failure_event(key, step, error);
     }
 
-    /// The object is left alone for a while.
-    fn back_off(&mut self, key: &ResourceKey, class: Class, error: Option<ActError>) {
-        let attempts = self.memory.retries.get(key).map_or(0, |retry| retry.attempts) + 1;
-        let delay = requeue::backoff(class, attempts, self.shared.jitter());
+    /// The object is left alone for a while, because AWS refused or lost the write.
+    fn back_off(&mut self, key: &ResourceKey, error: &ActError) {
+        let attempts = self.attempts(key);
+        let delay = requeue::backoff(error.class, attempts, self.shared.jitter());
+        self.leave_alone(key, attempts, delay, Some(error.clone()));
+    }
+
+    /// The object is left alone for a while, because AWS may be late to show the effect.
+    fn await_effect(&mut self, key: &ResourceKey) {
+        let attempts = self.attempts(key);
+        let delay = self.shared.config.effect_poll.saturating_mul(3_u32.saturating_pow(attempts - 1));
+        self.leave_alone(key, attempts, delay, None);
+    }
+
+    fn attempts(&self, key: &ResourceKey) -> u32 {
+        self.memory.retries.get(key).map_or(0, |retry| retry.attempts) + 1
+    }
+
+    fn leave_alone(&mut self, key: &ResourceKey, attempts: u32, delay: Duration, error: Option<ActError>) {
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
         let not_before = self.now.checked_add(delay).unwrap_or(self.now);
         self.memory.retries.insert(key.clone(), Retry { attempts, not_before, error });

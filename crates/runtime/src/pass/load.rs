@@ -7,6 +7,7 @@ use engine::Snapshot;
 use engine::guard::Pause;
 use model::env::{Mode, OnDelete};
 use model::{AwsAccountId, Class, ResourceKey};
+use serde_json::json;
 use store::{EnvironmentFilter, EnvironmentRow, OperatorMode, OperatorRow, PageRequest, StatusOutcome};
 use telemetry::ErrorChain;
 
@@ -24,7 +25,17 @@ const JOURNAL_LOOK_BACK: u32 = 500;
 pub(crate) async fn run(shared: &Shared, name: &EnvName) -> Outcome {
     let row = match shared.store.get_environment(name).await {
         Ok(row) => row,
-        Err(store::Error::NotFound { .. }) => return Outcome::forget(),
+        Err(store::Error::NotFound { .. }) => {
+            let requests = lock(&shared.requests).remove(name).unwrap_or_default();
+            let answer =
+                json!({ "error": { "reason": "NotFound", "message": format!("there is no environment {name}") } });
+            for request in requests {
+                if let Err(error) = shared.store.answer_request(request, &answer).await {
+                    tracing::warn!(error = %ErrorChain(&error), "a request was not answered");
+                }
+            }
+            return Outcome::forget();
+        }
         Err(error) => return store_failed(&error),
     };
     let shard = AwsAccountId::parse(&row.account).ok().and_then(|account| shared.shards.get(&account));
@@ -152,7 +163,7 @@ async fn invalid(
     shared.store.write_status(write, &shard.fence).await?;
     let requests = lock(&shared.requests).remove(name).unwrap_or_default();
     for request in requests {
-        shared.store.answer_request(request, &serde_json::json!({ "handled": true, "status": status })).await?;
+        shared.store.answer_request(request, &json!({ "handled": true, "status": status })).await?;
     }
     Ok(Outcome::idle())
 }
@@ -204,6 +215,7 @@ impl<'a> Pass<'a> {
             requests,
             now,
             snapshot: Snapshot::default(),
+            seen_at: BTreeMap::new(),
             read_at: BTreeMap::new(),
             moved: BTreeMap::new(),
             looked: BTreeSet::new(),
@@ -292,7 +304,7 @@ impl<'a> Pass<'a> {
 
     /// Whether what is known of an object was seen after the generation was written.
     pub(super) fn seen_since_write(&self, key: &ResourceKey) -> bool {
-        self.looked.contains(key) || self.shared.cache.get(key).is_some_and(|seen| seen.ticket > self.memory.written)
+        self.looked.contains(key) || self.seen_at.get(key).is_some_and(|seen| *seen > self.memory.written)
     }
 
     /// The pause, unless it has ended. A deletion goes on in spite of it.

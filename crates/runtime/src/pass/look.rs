@@ -20,6 +20,7 @@ impl Pass<'_> {
         let keys: BTreeSet<ResourceKey> = nodes.chain(self.leaving.keys()).cloned().collect();
         for key in keys {
             if let Some(seen) = self.shared.cache.get(&key) {
+                self.seen_at.insert(key.clone(), seen.ticket);
                 self.read_at.insert(key.clone(), seen.at);
                 self.snapshot.set(key, seen.observation);
             }

@@ -146,6 +146,8 @@ struct Pass<'a> {
     now: Timestamp,
 
     snapshot: Snapshot,
+    /// When what the pass took from the cache was seen.
+    seen_at: BTreeMap<ResourceKey, Ticket>,
     /// Where each follower's observation was read.
     read_at: BTreeMap<ResourceKey, Option<String>>,
     /// Where an act said that its object is to be read from now on.

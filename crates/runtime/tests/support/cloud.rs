@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     LostCall,
     /// It answers well and does nothing.
     NoEffect,
+    /// It is carried out, and answers when `go_on` is called.
+    Slow,
     /// It is carried out, and never answers.
     Hang,
     /// It never arrives and never answers.
@@ -53,9 +55,14 @@ struct State {
 pub(crate) struct FakeCloud {
     state: Arc<Mutex<State>>,
     pub(crate) hanging: Arc<Notify>,
+    going_on: Arc<Notify>,
 }
 
 impl FakeCloud {
+    pub(crate) fn go_on(&self) {
+        self.going_on.notify_one();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -217,7 +224,7 @@ impl Provider<Seen> for FakeProvider {
             state.calls.push(format!("{} {}", step.operation, key.identity));
             state.tokens.push(token.to_owned());
             let fault = state.faults.pop_front().or(state.lasting);
-            if matches!(fault, None | Some(Fault::LostAnswer | Fault::Hang)) {
+            if matches!(fault, None | Some(Fault::LostAnswer | Fault::Hang | Fault::Slow)) {
                 self.carry_out(&mut state, key, step);
             }
             fault
@@ -226,6 +233,11 @@ impl Provider<Seen> for FakeProvider {
             None | Some(Fault::NoEffect) => Ok(Acted { request_id: Some("request-1".to_owned()), at: None }),
             Some(Fault::Refused(class)) => Err(act_error(class, Effect::NotApplied)),
             Some(Fault::LostAnswer | Fault::LostCall) => Err(act_error(Class::Transient, Effect::Unknown)),
+            Some(Fault::Slow) => {
+                self.cloud.hanging.notify_one();
+                self.cloud.going_on.notified().await;
+                Ok(Acted::default())
+            }
             Some(Fault::Hang | Fault::HangBefore) => {
                 self.cloud.hanging.notify_one();
                 std::future::pending().await

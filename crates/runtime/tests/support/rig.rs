@@ -90,6 +90,7 @@ impl Rig {
         config.lease_renew = Duration::from_millis(200);
         config.poll = Duration::from_millis(500);
         config.call_timeout = Duration::from_secs(2);
+        config.effect_poll = Duration::from_millis(50);
         config
     }
 
@@ -196,6 +197,13 @@ impl Rig {
             NewRequest { kind, shard: ACCOUNT.to_owned(), environment: environment.to_owned(), body, ttl: PATIENCE };
         let id = self.store.ask(&request).await.unwrap();
         self.store.wait_for_answer(id, PATIENCE).await.unwrap().expect("an answer in time")
+    }
+
+    /// How often a key was put into a queue.
+    pub(crate) fn queue_adds(&self) -> u64 {
+        let text = self.metrics.render(Timestamp::UNIX_EPOCH);
+        let line = text.lines().find_map(|line| line.strip_prefix("workqueue_adds_total{name=\"environment\"} "));
+        line.map_or(0, |count| count.parse().expect("a count"))
     }
 
     pub(crate) async fn delete(&self, name: &str) {
