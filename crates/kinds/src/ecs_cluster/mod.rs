@@ -22,10 +22,5 @@ pub use observed::{Insights, Observed};
 pub use plan::{Action, EcsCluster};
 
 /// What the provider calls, as IAM names it.
-pub const IAM_ACTIONS: &[&str] = &[
-    "ecs:DescribeClusters",
-    "ecs:CreateCluster",
-    "ecs:UpdateClusterSettings",
-    "ecs:DeleteCluster",
-    "ecs:TagResource",
-];
+pub const IAM_ACTIONS: &[&str] =
+    &["ecs:DescribeClusters", "ecs:CreateCluster", "ecs:UpdateClusterSettings", "ecs:DeleteCluster", "ecs:TagResource"];

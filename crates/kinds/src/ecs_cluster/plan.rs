@@ -41,8 +41,7 @@ impl Kind for EcsCluster {
 
     fn plan_absent(_context: &PlanContext<'_>, desired: &Desired) -> ResourcePlan {
         let body =
-            Action::CreateCluster { container_insights: desired.container_insights, tags: desired.tags.clone() }
-                .body();
+            Action::CreateCluster { container_insights: desired.container_insights, tags: desired.tags.clone() }.body();
         ResourcePlan::step(
             Step::new("CreateCluster", Verb::Create, Risk::Safe, "does not exist", body).changing(created(desired)),
         )

@@ -106,10 +106,11 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
                 maximum_percent: spec.maximum_percent,
                 circuit_breaker: spec.circuit_breaker,
             },
-            target_group: spec.target_group.as_ref().zip(spec.port).map(|(group, port)| TargetGroup {
-                key: expansion.key("TargetGroup", &group.name),
-                port,
-            }),
+            target_group: spec
+                .target_group
+                .as_ref()
+                .zip(spec.port)
+                .map(|(group, port)| TargetGroup { key: expansion.key("TargetGroup", &group.name), port }),
             tags: expansion.tags().clone(),
         };
         let needs = [

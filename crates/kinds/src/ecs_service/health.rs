@@ -15,7 +15,10 @@ const FAILED_TASKS: u32 = 3;
 /// Whether a service serves.
 pub(super) fn health(now: Timestamp, observed: &Observed) -> Health {
     if observed.status != "ACTIVE" {
-        return Health::Progressing { reason: "ServiceDraining", message: format!("the service is {}", observed.status) };
+        return Health::Progressing {
+            reason: "ServiceDraining",
+            message: format!("the service is {}", observed.status),
+        };
     }
     let primary = observed.primary();
     let rollout = primary.map_or(Rollout::Completed, |primary| primary.rollout);

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Reference, Resolved};
 use model::plan::Verb;
-use model::{
-    Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind,
-};
+use model::{Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -244,7 +242,7 @@ fn plan_network(desired: &Desired, observed: &Observed, part: &mut Part) {
     let live = observed.network.as_ref();
     let mut sets = |field: &str, want: &Option<BTreeSet<String>>, live: Option<&BTreeSet<String>>| {
         let want = want.as_ref().filter(|want| Some(*want) != live)?;
-        let list = |set: &BTreeSet<String>| Value::from_iter(set.iter().map(String::as_str));
+        let list = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Value>();
         part.note(REASON, FieldChange::new(field, live.map_or(Value::Null, list), list(want)));
         Some(want.clone())
     };

@@ -96,10 +96,8 @@ impl Provider {
         }
         if update.deployment.is_some() || update.load_balancer.is_some() {
             // Both are replaced whole: what is there and not declared is sent back as it is.
-            let live = match describe(clients, cluster, &[name]).await.map_err(not_tried)?.into_iter().next() {
-                Some(live) => live,
-                None => return Err(gone(cluster, name)),
-            };
+            let live = describe(clients, cluster, &[name]).await.map_err(not_tried)?.into_iter().next();
+            let Some(live) = live else { return Err(gone(cluster, name)) };
             if let Some(settings) = update.deployment {
                 call = call.deployment_configuration(deployment_configuration(live.deployment_configuration, settings));
             }
@@ -205,9 +203,7 @@ fn observed(service: &Service) -> Option<Observed> {
 fn has_trouble(observed: &Observed) -> bool {
     let primary = observed.primary();
     let lacking = observed.running_count < observed.desired_count;
-    let failing = |primary: &Deployment| {
-        primary.failed_tasks > 0 && (lacking || primary.rollout != Rollout::Completed)
-    };
+    let failing = |primary: &Deployment| primary.failed_tasks > 0 && (lacking || primary.rollout != Rollout::Completed);
     observed.failed().next().is_some() || lacking && observed.trouble.is_some() || primary.is_some_and(failing)
 }
 
@@ -345,8 +341,8 @@ async fn create(
     create: Create,
     token: &str,
 ) -> Result<Option<String>, ActError> {
-    let settings = (create.deployment != DeploymentSettings::default())
-        .then(|| deployment_configuration(None, create.deployment));
+    let settings =
+        (create.deployment != DeploymentSettings::default()).then(|| deployment_configuration(None, create.deployment));
     let call = clients
         .ecs
         .create_service()

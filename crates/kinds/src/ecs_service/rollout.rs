@@ -9,7 +9,7 @@
 use engine::PlanContext;
 use serde_json::{Value, json};
 
-use super::observed::Observed;
+use super::observed::{Observed, Rollout};
 
 /// Whether the rollout of this revision failed, as far as is seen or remembered while no other revision was wanted.
 pub(super) fn has_failed(context: &PlanContext<'_>, observed: &Observed, wanted: &str) -> bool {
@@ -21,25 +21,24 @@ pub(super) fn has_failed(context: &PlanContext<'_>, observed: &Observed, wanted:
         return false;
     }
     let begun = memory.get("begunMs").and_then(Value::as_i64);
-    let primary = began(observed);
-    let taken_back = begun.zip(primary).is_some_and(|(begun, primary)| primary < begun);
+    let primary = observed.primary().and_then(|primary| primary.created_at);
+    let taken_back = begun.zip(primary).is_some_and(|(begun, primary)| primary.as_millisecond() < begun);
     taken_back || memory.get("failed") == Some(&Value::Bool(true))
 }
 
 /// What to remember of the wanted revision. `None` when it is remembered already, or there is nothing to remember.
-pub(super) fn remember(
-    context: &PlanContext<'_>,
-    observed: &Observed,
-    wanted: &str,
-    failed: bool,
-) -> Option<Value> {
+pub(super) fn remember(context: &PlanContext<'_>, observed: &Observed, wanted: &str, failed: bool) -> Option<Value> {
     let memory = context.memory.unwrap_or(&Value::Null);
     if failed {
         let known = names(memory, wanted) && memory.get("failed") == Some(&Value::Bool(true));
         return (!known).then(|| json!({ "arn": wanted, "failed": true }));
     }
-    if observed.task_definition == wanted {
-        let begun = began(observed)?;
+    // ECS takes back only what is still under way.
+    let under_way = observed.primary().filter(|primary| primary.rollout == Rollout::InProgress);
+    if let Some(begun) = under_way.and_then(|primary| primary.created_at)
+        && observed.task_definition == wanted
+    {
+        let begun = begun.as_millisecond();
         let known = names(memory, wanted) && memory.get("begunMs").and_then(Value::as_i64) == Some(begun);
         return (!known).then(|| json!({ "arn": wanted, "begunMs": begun }));
     }
@@ -49,9 +48,4 @@ pub(super) fn remember(
 
 fn names(memory: &Value, arn: &str) -> bool {
     memory.get("arn").and_then(Value::as_str) == Some(arn)
-}
-
-/// When the primary deployment began, in milliseconds.
-fn began(observed: &Observed) -> Option<i64> {
-    Some(observed.primary()?.created_at?.as_millisecond())
 }

@@ -11,6 +11,7 @@
 //! - The managed container is the one named like the service's key in the document, else the only one.
 //! - Variables and secrets: declared ones are enforced; `{}` enforces none; one that an earlier document declared and
 //!   this one does not is removed (the plan remembers the names); any other is left alone.
+//! - No revision is made that names a secret without a value: its tasks could not start.
 //! - Image: `image` is enforced; `initialImage`, or none, is used at creation only, and then the live one is carried.
 //! - A revision of ours carries the tag `eventchain.io/base`: the revision it was made from. The newest revision of the
 //!   family is the *successor* of the one that runs when it was made from it by us. It is what the output `arn` names,

@@ -248,9 +248,7 @@ pub(super) fn changes(edits: &[Edit], container: &str, content: &Content) -> Vec
         .map(|edit| match edit {
             Edit::Cpu(units) => FieldChange::new("cpu", content.cpu.clone(), units.as_str()),
             Edit::Memory(mib) => FieldChange::new("memoryMib", content.memory.clone(), mib.as_str()),
-            Edit::ExecutionRole(arn) => {
-                FieldChange::new("executionRole", content.execution_role.clone(), arn.as_str())
-            }
+            Edit::ExecutionRole(arn) => FieldChange::new("executionRole", content.execution_role.clone(), arn.as_str()),
             Edit::TaskRole(arn) => FieldChange::new("taskRole", content.task_role.clone(), arn.as_str()),
             Edit::Image(image) => FieldChange::new("image", live.image.as_str(), image.as_str()),
             Edit::Port { port, .. } => FieldChange::new("port", ports(live), *port),

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Resolved};
 use model::plan::Verb;
-use model::{
-    Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind,
-};
+use model::{Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,7 +21,7 @@ pub struct EcsTaskDefinition;
 #[serde(rename_all = "camelCase", tag = "action")]
 #[expect(missing_docs, reason = "each names the AWS operation it is for")]
 pub enum Action {
-    RegisterTaskDefinition(Registration),
+    RegisterTaskDefinition(Box<Registration>),
     DeregisterTaskDefinition { arn: String },
 }
 
@@ -121,7 +119,13 @@ impl Registration {
     }
 
     fn step(self, verb: Verb, reason: &'static str) -> Step {
-        Step::new("RegisterTaskDefinition", verb, Risk::Safe, reason, Action::RegisterTaskDefinition(self).body())
+        Step::new(
+            "RegisterTaskDefinition",
+            verb,
+            Risk::Safe,
+            reason,
+            Action::RegisterTaskDefinition(Box::new(self)).body(),
+        )
     }
 }
 
@@ -219,13 +223,28 @@ fn remember(context: &PlanContext<'_>, desired: &Desired, dropped: &Dropped) -> 
     (context.memory != Some(&all)).then_some(all)
 }
 
+/// A task cannot start with a secret that has no value, so no revision is made that names one.
+fn empty_secret(context: &PlanContext<'_>, desired: &Desired) -> Option<Wait> {
+    desired.secrets.iter().flatten().find_map(|(name, reference)| {
+        let engine::Reference::Of { key, .. } = reference else { return None };
+        let empty = context.output(key, "hasValue") == Observation::Present(Value::Bool(false));
+        empty.then(|| {
+            let message =
+                format!("{key}, which {name} is read from, has no value yet, and a task cannot start without");
+            Wait::new(WaitKind::Stalled, "SecretHasNoValue", message)
+        })
+    })
+}
+
 /// A revision is only planned on top of what the service runs now, as far as that is known.
 fn base_wait(context: &PlanContext<'_>, desired: &Desired, observed: &Observed) -> Option<Wait> {
     let wait = |message| Some(Wait::new(WaitKind::Unknown, "DependencyUnknown", message));
     match context.output(&desired.service, "taskDefinition") {
         Observation::Absent => None,
         Observation::Present(arn) if arn.as_str() == Some(&observed.current.arn) => None,
-        Observation::Present(_) => wait(format!("{} runs another revision than the one that was read", desired.service)),
+        Observation::Present(_) => {
+            wait(format!("{} runs another revision than the one that was read", desired.service))
+        }
         Observation::Unknown { .. } => wait(format!("which revision {} runs is not known now", desired.service)),
     }
 }
@@ -238,7 +257,7 @@ fn plan_registration(
     dropped: Dropped,
     edits: &[Edit],
 ) -> ResourcePlan {
-    if let Some(wait) = base_wait(context, desired, observed) {
+    if let Some(wait) = base_wait(context, desired, observed).or_else(|| empty_secret(context, desired)) {
         return ResourcePlan::wait(wait);
     }
     let shown = changes(edits, &desired.fields.container, &observed.current.content);
@@ -279,6 +298,9 @@ impl Kind for EcsTaskDefinition {
                 format!("the first revision of {} needs {}", desired.family, missing.join(", ")),
             ));
         }
+        if let Some(wait) = empty_secret(context, desired) {
+            return ResourcePlan::wait(wait);
+        }
         let secrets = secrets(context, desired);
         let mut registration = Registration::new(desired, None, secrets.resolved, Dropped::default());
         registration.image = image.cloned();
@@ -315,9 +337,7 @@ impl Kind for EcsTaskDefinition {
         let edits = edits(&desired.fields, known, &dropped, content);
         let remember = remember(context, desired, &dropped);
         let mut plan = match &observed.successor {
-            _ if !secrets.pending.is_empty() => {
-                plan_registration(context, desired, observed, secrets, dropped, &edits)
-            }
+            _ if !secrets.pending.is_empty() => plan_registration(context, desired, observed, secrets, dropped, &edits),
             None if edits.is_empty() => ResourcePlan::in_sync(),
             Some(successor) if edits.is_empty() => {
                 let body = Action::DeregisterTaskDefinition { arn: successor.arn.clone() }.body();
@@ -328,9 +348,7 @@ impl Kind for EcsTaskDefinition {
                         .changing(vec![change]),
                 )
             }
-            Some(successor)
-                if successor.content.means(&apply(&edits, &desired.fields.container, content)) =>
-            {
+            Some(successor) if successor.content.means(&apply(&edits, &desired.fields.container, content)) => {
                 ResourcePlan::in_sync()
             }
             Some(_) | None => plan_registration(context, desired, observed, secrets, dropped, &edits),
@@ -339,7 +357,10 @@ impl Kind for EcsTaskDefinition {
         if !observed.active {
             plan.notes.push(Note::new(
                 "TaskDefinitionInactive",
-                format!("{} was deregistered; the service goes on with it until its next revision", observed.current.arn),
+                format!(
+                    "{} was deregistered; the service goes on with it until its next revision",
+                    observed.current.arn
+                ),
             ));
         }
         plan
@@ -368,9 +389,7 @@ impl Kind for EcsTaskDefinition {
             "arn" => Some(Value::from(wanted.arn.as_str())),
             "revision" => Some(Value::from(wanted.revision)),
             "base" => wanted.base.as_deref().map(Value::from),
-            "containers" => {
-                Some(wanted.content.containers.iter().map(|container| container.name.as_str()).collect())
-            }
+            "containers" => Some(wanted.content.containers.iter().map(|container| container.name.as_str()).collect()),
             _ => None,
         }
     }

@@ -149,10 +149,9 @@ impl Provider {
                 Observation::Present(Observed { current, active, successor })
             }
             Ok(None) => Observation::Unknown { since, why: Unknown::NotListed },
-            Err(error) => Observation::Unknown {
-                since,
-                why: Unknown::Failed { class: error.class, message: error.to_string() },
-            },
+            Err(error) => {
+                Observation::Unknown { since, why: Unknown::Failed { class: error.class, message: error.to_string() } }
+            }
         };
         (Arc::clone(&key.identity), observation)
     }
@@ -312,13 +311,13 @@ fn rest(mut definition: TaskDefinition) -> Masked {
     let containers = definition.container_definitions.take().unwrap_or_default();
     let mut volumes = definition.volumes.take().unwrap_or_default();
     volumes.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut text = String::new();
+    let mut parts = Vec::new();
     for mut volume in volumes {
         if let Some(docker) = &mut volume.docker_volume_configuration {
-            text.push_str(&sorted(docker.driver_opts.take()));
-            text.push_str(&sorted(docker.labels.take()));
+            parts.push(sorted(docker.driver_opts.take()));
+            parts.push(sorted(docker.labels.take()));
         }
-        text.push_str(&format!("{volume:?};"));
+        parts.push(format!("{volume:?}"));
     }
     // Only what RegisterTaskDefinition takes, and is not declared.
     let registered = (
@@ -332,17 +331,17 @@ fn rest(mut definition: TaskDefinition) -> Masked {
         definition.runtime_platform,
         definition.enable_fault_injection.filter(|on| *on),
     );
-    text.push_str(&format!("{registered:?};"));
+    parts.push(format!("{registered:?}"));
     let mut containers: Vec<ContainerDefinition> = containers;
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     for container in containers {
-        text.push_str(&rest_of(container));
+        parts.push(rest_of(container));
     }
-    Masked::of(text.as_bytes())
+    Masked::of(parts.join(";").as_bytes())
 }
 
 fn rest_of(mut container: ContainerDefinition) -> String {
-    let mut text = String::new();
+    let mut parts = Vec::new();
     container.image = None;
     container.environment = None;
     container.secrets = None;
@@ -352,22 +351,22 @@ fn rest_of(mut container: ContainerDefinition) -> String {
             options.remove(declared);
         }
         let secret_options = log.secret_options.filter(|list| !list.is_empty());
-        text.push_str(&format!("{}{secret_options:?}", sorted(Some(options))));
+        parts.push(format!("{}{secret_options:?}", sorted(Some(options))));
     }
     if let Some(firelens) = &mut container.firelens_configuration {
-        text.push_str(&sorted(firelens.options.take()));
+        parts.push(sorted(firelens.options.take()));
     }
-    text.push_str(&sorted(container.docker_labels.take()));
+    parts.push(sorted(container.docker_labels.take()));
     let mut mappings = container.port_mappings.take().unwrap_or_default();
     mappings.sort_by_key(|mapping| (mapping.container_port, mapping.container_port_range.clone()));
     for mapping in mappings {
-        text.push_str(&format!("{:?}{:?}{:?};", mapping.name, mapping.app_protocol, mapping.container_port_range));
+        parts.push(format!("{:?}{:?}{:?}", mapping.name, mapping.app_protocol, mapping.container_port_range));
     }
     let mut mounts = container.mount_points.take().unwrap_or_default();
     mounts.sort_by(|a, b| a.container_path.cmp(&b.container_path));
     for mut mount in mounts {
         mount.read_only = mount.read_only.filter(|on| *on);
-        text.push_str(&format!("{mount:?};"));
+        parts.push(format!("{mount:?}"));
     }
     // Defaults of AWS equal nothing said. (Amazon ECS API Reference, ContainerDefinition, HealthCheck.)
     container.essential = container.essential.filter(|on| !*on);
@@ -396,8 +395,8 @@ fn rest_of(mut container: ContainerDefinition) -> String {
         check.retries = check.retries.filter(|retries| *retries != 3);
         check.start_period = check.start_period.filter(|seconds| *seconds != 0);
     }
-    text.push_str(&format!("{container:?};"));
-    text
+    parts.push(format!("{container:?}"));
+    parts.join(";")
 }
 
 fn sorted(map: Option<HashMap<String, String>>) -> String {
@@ -460,9 +459,8 @@ fn carry_out_in(edit: &Edit, container: &mut ContainerDefinition, live: &Contain
                     mapping.container_port = number;
                     mapping.protocol = Some(TransportProtocol::Tcp);
                 }
-                None => mappings.push(
-                    PortMapping::builder().set_container_port(number).protocol(TransportProtocol::Tcp).build(),
-                ),
+                None => mappings
+                    .push(PortMapping::builder().set_container_port(number).protocol(TransportProtocol::Tcp).build()),
             }
         }
         Edit::Variable { name, value } => {
@@ -550,7 +548,7 @@ impl KindProvider<Observed> for Provider {
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, _token: &str) -> Result<Acted, ActError> {
         let clients = self.aws.region(&scope.account, &scope.region).await.map_err(not_tried)?;
         match instruction(step)? {
-            Action::RegisterTaskDefinition(wanted) => self.register(&clients, scope, &key.identity, wanted).await,
+            Action::RegisterTaskDefinition(wanted) => self.register(&clients, scope, &key.identity, *wanted).await,
             Action::DeregisterTaskDefinition { arn } => {
                 let call = clients.ecs.deregister_task_definition().task_definition(arn);
                 let (_, request_id) = clients.act("ecs:DeregisterTaskDefinition", classify, || call.send()).await?;

@@ -18,8 +18,15 @@ pub struct ScalableTarget;
 #[expect(missing_docs, reason = "each names the AWS operation it is for")]
 pub enum Action {
     /// `tags` only for a target that does not exist.
-    RegisterScalableTarget { min: u32, max: u32, tags: Option<Tags> },
-    TagResource { arn: String, tags: Tags },
+    RegisterScalableTarget {
+        min: u32,
+        max: u32,
+        tags: Option<Tags>,
+    },
+    TagResource {
+        arn: String,
+        tags: Tags,
+    },
     DeregisterScalableTarget,
 }
 
@@ -91,9 +98,7 @@ impl Kind for ScalableTarget {
             Observation::Absent if context.outputs.will_change(key) => {
                 ResourcePlan::step(register(context, desired, None).after(key.clone()))
             }
-            Observation::Absent => {
-                wait(WaitKind::Progressing, "DependencyNotReady", format!("{key} is not there yet"))
-            }
+            Observation::Absent => wait(WaitKind::Progressing, "DependencyNotReady", format!("{key} is not there yet")),
             Observation::Unknown { .. } => {
                 wait(WaitKind::Unknown, "DependencyUnknown", format!("{key} is not known now"))
             }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_sdk_applicationautoscaling::types::{ScalableDimension, ScalableTarget as Live, ServiceNamespace};
+use aws_sdk_applicationautoscaling::types::{
+    ScalableDimension, ScalableTarget as Live, ServiceNamespace, SuspendedState,
+};
 use awskit::{Aws, RegionClients, TokenGuard, not_tried};
 use model::observation::Unknown;
 use model::{ActError, Observation, ObserveError, Step, Tags};
@@ -74,9 +76,9 @@ fn observed(live: &Live, tags: Option<Tags>) -> Observed {
         min: count(live.min_capacity()),
         max: count(live.max_capacity()),
         suspended: Suspended {
-            scale_in: suspended.and_then(|state| state.dynamic_scaling_in_suspended()).unwrap_or(false),
-            scale_out: suspended.and_then(|state| state.dynamic_scaling_out_suspended()).unwrap_or(false),
-            scheduled: suspended.and_then(|state| state.scheduled_scaling_suspended()).unwrap_or(false),
+            scale_in: suspended.and_then(SuspendedState::dynamic_scaling_in_suspended).unwrap_or(false),
+            scale_out: suspended.and_then(SuspendedState::dynamic_scaling_out_suspended).unwrap_or(false),
+            scheduled: suspended.and_then(SuspendedState::scheduled_scaling_suspended).unwrap_or(false),
         },
         // A target without ARN is older than tags are, so it has none.
         tags: if live.scalable_target_arn().is_none() { Some(Tags::new()) } else { tags },

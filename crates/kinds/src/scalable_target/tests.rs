@@ -97,7 +97,8 @@ fn tags_are_not_sent_again_with_a_target_that_exists() {
 
 #[test]
 fn every_service_has_a_target_watched_where_autoscaling_is_not_declared() {
-    let document = testkit::fixtures::document("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/1");
+    let document =
+        testkit::fixtures::document("arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/1");
     let environment = testkit::fixtures::environment(document);
     let graph = engine::expand(&crate::registry(), &environment, "test").unwrap();
     let watched = |short: &str| {

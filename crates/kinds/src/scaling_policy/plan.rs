@@ -25,7 +25,9 @@ pub enum Action {
         scale_out_cooldown_s: Option<u32>,
         scale_in_cooldown_s: Option<u32>,
     },
-    DeleteScalingPolicy { name: String },
+    DeleteScalingPolicy {
+        name: String,
+    },
 }
 
 impl Action {
@@ -62,9 +64,7 @@ impl Kind for ScalingPolicy {
         match context.output(key, "exists") {
             Observation::Present(_) => ResourcePlan::step(step),
             Observation::Absent if context.outputs.will_change(key) => ResourcePlan::step(step.after(key.clone())),
-            Observation::Absent => {
-                wait(WaitKind::Progressing, "DependencyNotReady", format!("{key} is not there yet"))
-            }
+            Observation::Absent => wait(WaitKind::Progressing, "DependencyNotReady", format!("{key} is not there yet")),
             Observation::Unknown { .. } => {
                 wait(WaitKind::Unknown, "DependencyUnknown", format!("{key} is not known now"))
             }

@@ -148,7 +148,8 @@ async fn a_rollout_that_fails_is_rolled_back_once_and_not_tried_again() {
     stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:broken" } } } }));
     stage.run(6).await;
     let updates = stage.updates();
-    let registered = |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "RegisterTaskDefinition").count();
+    let registered =
+        |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "RegisterTaskDefinition").count();
     let revisions = registered(&stage);
     stage.run(3).await;
     assert_eq!(stage.updates(), updates, "the same content is not rolled out again");
@@ -191,7 +192,10 @@ async fn what_was_set_by_hand_survives_a_change_of_the_deployment_settings() {
     stage.world.converge(&stage.environment, &stage.graph).await;
     let after = stage.live("eventchain-api-gateway").await;
     assert_eq!(after["deploymentConfiguration"]["maximumPercent"], 150);
-    assert_eq!(after["deploymentConfiguration"]["deploymentCircuitBreaker"], json!({ "enable": true, "rollback": true }));
+    assert_eq!(
+        after["deploymentConfiguration"]["deploymentCircuitBreaker"],
+        json!({ "enable": true, "rollback": true })
+    );
     assert_eq!(after["loadBalancers"], live["loadBalancers"]);
 }
 

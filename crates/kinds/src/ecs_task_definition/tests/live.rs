@@ -51,7 +51,8 @@ impl Stage {
         let mut definition = self.live().await;
         change(&mut definition);
         let mut body = json!({ "family": FAMILY });
-        let taken = ["taskRoleArn", "executionRoleArn", "networkMode", "containerDefinitions", "volumes", "cpu", "memory"];
+        let taken =
+            ["taskRoleArn", "executionRoleArn", "networkMode", "containerDefinitions", "volumes", "cpu", "memory"];
         for field in taken.into_iter().chain(["requiresCompatibilities"]) {
             body[field] = definition[field].clone();
         }
@@ -103,7 +104,8 @@ async fn what_was_set_by_hand_survives_a_new_revision() {
     assert_eq!(container["dockerLabels"], json!({ "a": "1", "b": "2" }));
     assert_eq!(container["logConfiguration"]["options"]["awslogs-stream-prefix"], "web");
     assert_eq!(definition["containerDefinitions"][1]["name"], "sidecar");
-    let mut names: Vec<&str> = container["environment"].as_array().unwrap().iter().filter_map(|v| v["name"].as_str()).collect();
+    let mut names: Vec<&str> =
+        container["environment"].as_array().unwrap().iter().filter_map(|v| v["name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["BY_HAND", "NODE_ENV"]);
     let known = stage.world.known(&node());
@@ -195,7 +197,8 @@ async fn a_variable_taken_out_of_the_document_goes_from_the_service() {
 async fn the_content_of_a_revision_is_read_once() {
     let mut stage = Stage::converged().await;
     stage.world.sweep(&stage.graph).await;
-    let reads = |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "DescribeTaskDefinition").count();
+    let reads =
+        |stage: &Stage| stage.world.sim.calls().log().filter(|c| c.operation == "DescribeTaskDefinition").count();
     let before = reads(&stage);
     for _ in 0..3 {
         stage.world.sweep(&stage.graph).await;

@@ -278,7 +278,10 @@ fn a_secret_is_compared_by_its_arn_with_or_without_the_suffix() {
     content.containers[1].secrets.insert("DATABASE_URL".to_owned(), short.to_owned());
     let observed = Observed { current: revision(7, None, content), ..observed() };
     let context = known().with(&secret(), "arn", SECRET).context();
-    assert!(EcsTaskDefinition::plan_present(&context, &with_secret(), &observed).is_in_sync(), "as the guide writes it");
+    assert!(
+        EcsTaskDefinition::plan_present(&context, &with_secret(), &observed).is_in_sync(),
+        "as the guide writes it"
+    );
     let other = format!("{short}-test-AbCdEf");
     let context = known().with(&secret(), "arn", other).context();
     assert_eq!(
@@ -309,6 +312,17 @@ fn a_secret_that_is_not_known_is_waited_for_and_nothing_is_registered() {
 }
 
 #[test]
+fn no_revision_names_a_secret_without_a_value() {
+    let known = |has| known().with(&secret(), "arn", SECRET).with(&secret(), "hasValue", has);
+    let desired = Desired { fields: Fields { image: Some("api:2".to_owned()), ..fields() }, ..with_secret() };
+    let waiting = plan_with(known(false), &desired);
+    assert!(waiting.is_in_sync(), "{waiting}");
+    assert_eq!(waiting.waits[0].reason, "SecretHasNoValue");
+    assert_eq!(changed(&plan_with(known(true), &desired)), ["image"]);
+    assert!(plan_with(known(false), &with_secret()).waits.is_empty(), "what runs already is not in question");
+}
+
+#[test]
 fn a_name_cannot_be_variable_and_secret_at_once() {
     let fields = Fields { environment: variables(&[("DATABASE_URL", "postgres://")]), ..fields() };
     let new = apply(&edits(&fields, None, &Default::default(), &content()), "api-gateway", &content());
@@ -324,7 +338,9 @@ fn a_name_cannot_be_variable_and_secret_at_once() {
 #[test]
 fn nothing_is_registered_on_a_base_that_the_service_may_not_run() {
     let desired = desired(Fields { image: Some("api:2".to_owned()), ..fields() });
-    for known in [Known::new().with(&service(), "taskDefinition", arn(6)), Known::new().unknown(&service(), "taskDefinition")] {
+    for known in
+        [Known::new().with(&service(), "taskDefinition", arn(6)), Known::new().unknown(&service(), "taskDefinition")]
+    {
         let plan = EcsTaskDefinition::plan_present(&known.context(), &desired, &observed());
         assert!(plan.is_in_sync(), "{plan}");
         assert_eq!(plan.waits[0].reason, "DependencyUnknown");
