@@ -1,3 +1,5 @@
+//! Leases, sweeps, the queue, passes, requests, shutdown. Knows no kind, holds no SQL, decides nothing pure.
+#![doc = ""]
 #![doc = include_str!("../README.md")]
 
 mod cache;

@@ -87,12 +87,20 @@ async fn own(shared: &Arc<Shared>, account: &AwsAccountId, lease: Lease, orders:
     tracing::info!(%account, epoch = shard.fence.epoch, "the account is ours");
     shared.shards.insert(shard.clone());
     shared.metrics.environments.set_lease(account.as_str(), true);
-    if let Err(error) = take_over(shared, &shard).await {
-        tracing::warn!(%account, error = %ErrorChain(&error), "the account's environments cannot be read");
-        // The poll finds them.
-    }
     let observer = spawn_named(&orders.tracker, "observer", observe(Arc::clone(shared), shard.clone()));
-    let lost = hold(shared, &shard, orders).await;
+    let lost = {
+        let holding = hold(shared, &shard, orders);
+        tokio::pin!(holding);
+        // The lease is renewed while the environments are read. A lost one ends the reading, which keeps nothing.
+        let lost = tokio::select! {
+            lost = &mut holding => Some(lost),
+            () = take_over_at_last(shared, &shard) => None,
+        };
+        match lost {
+            Some(lost) => lost,
+            None => holding.await,
+        }
+    };
     shard.stop.cancel();
     shared.shards.remove(account);
     shared.metrics.environments.set_lease(account.as_str(), false);
@@ -135,6 +143,14 @@ async fn hold(shared: &Shared, shard: &Shard, orders: &Orders) -> bool {
                 renew_at = Instant::now() + Duration::from_millis(500);
             }
         }
+    }
+}
+
+/// Takes over as soon as the store lets us.
+async fn take_over_at_last(shared: &Shared, shard: &Shard) {
+    while let Err(error) = take_over(shared, shard).await {
+        tracing::warn!(account = %shard.account, error = %ErrorChain(&error), "the account's environments cannot be read");
+        tokio::time::sleep(shared.config.lease_renew).await;
     }
 }
 

@@ -158,7 +158,7 @@ async fn invalid(
 ) -> Result<Outcome, Halt> {
     tracing::warn!(environment = %name, %error, "the stored spec cannot be used");
     shared.keep_memory(name, memory);
-    let status = super::report::invalid_status(shared, shard, row, &error.0);
+    let status = super::status::invalid_status(shared, shard, row, &error.0);
     let write = store::StatusWrite { uid: row.uid, generation: row.generation, status: &status };
     shared.store.write_status(write, &shard.fence).await?;
     let requests = lock(&shared.requests).remove(name).unwrap_or_default();

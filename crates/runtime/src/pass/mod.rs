@@ -16,6 +16,7 @@ mod plan;
 pub(crate) mod preview;
 mod recover;
 mod report;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,9 +3,7 @@
 //! Nothing here changes with time alone. Ages are joined when it is read, so that a pass that finds the same writes
 //! nothing.
 
-use std::collections::BTreeMap;
-
-use engine::conditions::{self, Credentials, EnvironmentFacts, ResourceFacts, Seen};
+use engine::conditions::{self, EnvironmentFacts, ResourceFacts, Seen};
 use engine::guard::Hold;
 use engine::{EnvironmentPlan, Health, PlannedResource, requeue};
 use jiff::{SignedDuration, Timestamp};
@@ -13,15 +11,16 @@ use model::condition::{self, Condition, ConditionStatus, ConditionType};
 use model::{ActError, Effect, Observation, ObserveError, ResourceKey, ResourcePlan, Wait, WaitKind};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use store::{EnvironmentRow, NewEvent, PassRecord, ResourceUpsert};
-use telemetry::metrics::{EnvironmentGauges, ResourceCounts};
+use store::{NewEvent, PassRecord, ResourceUpsert};
+use telemetry::metrics::EnvironmentGauges;
 
 use super::leave::follows_json;
-use super::plan::{gated_json, step_json};
+use super::plan::step_json;
+use super::status::{gauges, said_of};
 use super::{Outcome, Pass};
 use crate::holdings::EnvName;
 use crate::keys;
-use crate::shared::{CredentialState, Shard, Shared};
+use crate::shared::Shared;
 
 /// Waits on another object of the same environment: what ends them is that object's own wait or change.
 const ON_ANOTHER: [&str; 5] =
@@ -40,21 +39,21 @@ pub(super) struct Report {
 }
 
 /// One resource with all that is said about it.
-struct Entry {
-    key: ResourceKey,
-    name: String,
-    resource: PlannedResource,
-    hold: Option<Hold>,
-    error: Option<ActError>,
-    retry_at: Option<Timestamp>,
-    seen: Seen,
-    since_write: bool,
-    agreed_before: bool,
-    leaving: bool,
+pub(super) struct Entry {
+    pub(super) key: ResourceKey,
+    pub(super) name: String,
+    pub(super) resource: PlannedResource,
+    pub(super) hold: Option<Hold>,
+    pub(super) error: Option<ActError>,
+    pub(super) retry_at: Option<Timestamp>,
+    pub(super) seen: Seen,
+    pub(super) since_write: bool,
+    pub(super) agreed_before: bool,
+    pub(super) leaving: bool,
 }
 
 impl Entry {
-    fn facts(&self) -> ResourceFacts<'_> {
+    pub(super) fn facts(&self) -> ResourceFacts<'_> {
         ResourceFacts {
             name: &self.name,
             seen: self.seen,
@@ -316,84 +315,10 @@ impl Pass<'_> {
             forget: false,
         }
     }
-
-    fn status(&self, plan: &EnvironmentPlan, entries: &[Entry], conditions: &[Condition]) -> Value {
-        let facts: Vec<ResourceFacts<'_>> = entries.iter().map(Entry::facts).collect();
-        let count = |of: &dyn Fn(&ResourceFacts<'_>) -> bool| facts.iter().filter(|facts| of(facts)).count();
-        let mut kinds: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for entry in entries {
-            let (total, ready) = kinds.entry(entry.key.kind.as_str()).or_default();
-            *total += 1;
-            *ready += usize::from(entry.resource.health == Some(Health::Ready));
-        }
-        let kinds: BTreeMap<&str, Value> =
-            kinds.into_iter().map(|(kind, (total, ready))| (kind, json!({ "total": total, "ready": ready }))).collect();
-        let next_check = entries
-            .iter()
-            .flat_map(|entry| {
-                let waits = entry.resource.plan.waits.iter().filter_map(|wait| wait.until);
-                waits.chain(entry.hold.as_ref().and_then(|hold| hold.until))
-            })
-            .filter(|at| *at > self.now)
-            .min();
-        let token = self.requests.iter().next_back().map(|token| json!(token.to_string()));
-        let newest = entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max();
-        let mut status = json!({
-            "observedGeneration": self.row.generation,
-            "conditions": conditions,
-            "resources": {
-                "total": entries.len(),
-                "ready": entries.iter().filter(|entry| entry.resource.health == Some(Health::Ready)).count(),
-                "inSync": count(&|facts| facts.in_sync()),
-                "drifted": count(&|facts| facts.drifted()),
-                "blocked": count(&|facts| facts.blocked().is_some()),
-                "unknown": count(&|facts| facts.seen == Seen::Unknown),
-                "kinds": kinds,
-            },
-        });
-        let optional = [
-            ("plan", gated_json(&self.guard(), plan)),
-            ("nextCheckAt", next_check.map(|at| json!(at))),
-            ("newestBackupAt", newest.map(|at| json!(at))),
-            ("lastHandledReconcileToken", token.or_else(|| self.row.status.get("lastHandledReconcileToken").cloned())),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                status[name] = value;
-            }
-        }
-        status
-    }
-}
-
-/// The status of an environment whose stored spec cannot be used.
-pub(super) fn invalid_status(shared: &Shared, shard: &Shard, row: &EnvironmentRow, why: &str) -> Value {
-    let now = shared.clock.now();
-    let credentials = shared.credentials.get(&shard.account);
-    let pause = super::load::pause_of(row, now);
-    let facts = EnvironmentFacts {
-        now,
-        generation: row.generation,
-        resources: &[],
-        paused: pause.as_ref(),
-        credentials: said_of(&credentials),
-        invalid_spec: Some(why),
-        deleting: row.deletion_requested_at.is_some(),
-    };
-    let conditions = conditions::environment(&old_conditions(&row.status["conditions"]), &facts);
-    json!({ "observedGeneration": row.generation, "conditions": conditions })
-}
-
-fn said_of(state: &CredentialState) -> Credentials<'_> {
-    match state {
-        CredentialState::NotChecked => Credentials::NotChecked,
-        CredentialState::Valid => Credentials::Valid,
-        CredentialState::Invalid(why) => Credentials::Invalid(why),
-    }
 }
 
 /// Stored conditions; one that another release wrote and this one cannot read begins anew.
-fn old_conditions(stored: &Value) -> Vec<Condition> {
+pub(super) fn old_conditions(stored: &Value) -> Vec<Condition> {
     let all = stored.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().filter_map(|condition| Condition::deserialize(condition).ok()).collect()
 }
@@ -415,33 +340,5 @@ fn observation_json(observation: &Observation<&model::SharedObject>) -> Value {
         Observation::Present(_) => json!({ "state": "Present" }),
         Observation::Unknown { since, why } if *since == Timestamp::MIN => json!({ "state": "Unknown", "why": why }),
         Observation::Unknown { since, why } => json!({ "state": "Unknown", "since": since, "why": why }),
-    }
-}
-
-fn gauges(entries: &[Entry], conditions: &[Condition]) -> EnvironmentGauges {
-    let said = |kind| match condition::find(conditions, kind).map(|condition| condition.status) {
-        Some(ConditionStatus::True) => 1,
-        Some(ConditionStatus::False) => 0,
-        Some(ConditionStatus::Unknown) | None => -1,
-    };
-    let mut resources: BTreeMap<String, ResourceCounts> = BTreeMap::new();
-    for entry in entries {
-        let facts = entry.facts();
-        let counts = resources.entry(entry.key.kind.to_string()).or_default();
-        counts.declared += usize::from(!entry.leaving);
-        counts.in_sync += usize::from(facts.in_sync());
-        counts.drifted += usize::from(facts.drifted());
-        counts.blocked += usize::from(facts.blocked().is_some());
-        counts.unknown += usize::from(facts.seen == Seen::Unknown);
-        let flapping = [engine::guard::HoldReason::NonConverging, engine::guard::HoldReason::WriteBudget];
-        counts.flapping += usize::from(entry.hold.as_ref().is_some_and(|hold| flapping.contains(&hold.reason)));
-    }
-    let backups = said(ConditionType::BackupHealthy);
-    EnvironmentGauges {
-        ready: said(ConditionType::Ready),
-        synced: said(ConditionType::Synced),
-        backup_healthy: (backups >= 0).then_some(backups == 1),
-        newest_backup: entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max(),
-        resources,
     }
 }

@@ -50,11 +50,12 @@ impl Clock for TestClock {
 /// Waits on a level: until the question has an answer.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let asking = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
         loop {
+            ticks.tick().await;
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
