@@ -53,9 +53,7 @@ pub(super) fn check(files: &[Source]) -> Vec<Problem> {
 /// The reasons that a page explains: the names in code type at the beginning of a table's row.
 fn in_docs(file: &Source) -> Vec<(usize, &str)> {
     let rows = file.text_lines().filter_map(|(at, line)| Some((at, line.strip_prefix("| `")?)));
-    rows.filter_map(|(at, row)| Some((at, row.split('`').next()?)))
-        .filter(|(_, name)| is_reason(name))
-        .collect()
+    rows.filter_map(|(at, row)| Some((at, row.split('`').next()?))).filter(|(_, name)| is_reason(name)).collect()
 }
 
 fn is_reason(text: &str) -> bool {
@@ -123,13 +121,14 @@ fn ends_with(tokens: &[(usize, Token)], form: &[&str]) -> bool {
 
 /// The reasons that a file gives, with their lines.
 fn in_code(file: &Source) -> Vec<(usize, String)> {
-    let all: Vec<(usize, Token)> =
-        tokens(file).into_iter().take_while(|(line, _)| !file.is_test_line(*line)).collect();
+    let all: Vec<(usize, Token)> = tokens(file).into_iter().take_while(|(line, _)| !file.is_test_line(*line)).collect();
     let mut reasons = variants(&all, "HoldReason");
     for at in 0..all.len() {
         let before = |form: &[&str]| ends_with(&all[..at], form);
         match &all[at] {
-            (line, Token::Text(text)) if FORMS.iter().any(|form| before(form)) || is_told(&all[at..], before(&["("])) => {
+            (line, Token::Text(text))
+                if FORMS.iter().any(|form| before(form)) || is_told(&all[at..], before(&["("])) =>
+            {
                 reasons.push((*line, text.clone()));
             }
             (_, Token::Word(word)) if word == "reason" => reasons.extend(bound(&all[at + 1..])),
@@ -216,13 +215,22 @@ mod tests {
     #[test]
     fn reasons_are_found_in_every_form_in_which_code_gives_them() {
         for (code, reasons) in [
-            ("Wait::new(\n    WaitKind::Stalled,\n    \"SpecIncomplete\",\n    format!(\"{x}\"))", &["SpecIncomplete"][..]),
+            (
+                "Wait::new(\n    WaitKind::Stalled,\n    \"SpecIncomplete\",\n    format!(\"{x}\"))",
+                &["SpecIncomplete"][..],
+            ),
             ("wait(WaitKind::Progressing, \"InstanceBusy\")", &["InstanceBusy"]),
             ("Note { changes, ..Note::new(\"Tampering\", \"Someone\") }", &["Tampering"]),
             ("Health::Stalled { reason: \"RolloutStuck\", message: \"x\".into() }", &["RolloutStuck"]),
-            ("X { reason: if a == B::C { \"RollingOut\" } else { \"TasksStarting\" }, m: \"Other\" }", &["RollingOut", "TasksStarting"]),
+            (
+                "X { reason: if a == B::C { \"RollingOut\" } else { \"TasksStarting\" }, m: \"Other\" }",
+                &["RollingOut", "TasksStarting"],
+            ),
             ("let (reason, message) = match why { A => (\"NotListed\", format!(\"{key} x\")), };", &["NotListed"]),
-            ("let reason = match verb { _ if x => \"Adopted\", V::C => \"Created\" };\n\"Else\"", &["Adopted", "Created"]),
+            (
+                "let reason = match verb { _ if x => \"Adopted\", V::C => \"Created\" };\n\"Else\"",
+                &["Adopted", "Created"],
+            ),
             ("Some(Err((\"Missing\".to_owned(), \"it is not\".to_owned())))", &["Missing"]),
             ("Self::Resume(who) => (\"ResumeRequested\", format!(\"{who} resumed\"))", &["ResumeRequested"]),
             ("said(ConditionStatus::False, \"NotPaused\", \"x\")", &["NotPaused"]),
@@ -231,7 +239,10 @@ mod tests {
             ("happened(&state, About::Environment(&row), \"Approved\", m)", &["Approved"]),
             ("happened(&state, About::Installation, \"ModeChanged\", m)", &["ModeChanged"]),
             ("self.event(&key, \"Warning\", \"StepFailed\", m)", &["StepFailed"]),
-            ("pub enum HoldReason {\n    /// \"Not\" this.\n    Paused,\n    WriteBudget,\n}", &["Paused", "WriteBudget"]),
+            (
+                "pub enum HoldReason {\n    /// \"Not\" this.\n    Paused,\n    WriteBudget,\n}",
+                &["Paused", "WriteBudget"],
+            ),
         ] {
             assert_eq!(given(code), reasons, "{code}");
         }
