@@ -21,7 +21,8 @@ fn planning(criterion: &mut Criterion) {
         let mut snapshot = Snapshot::default();
         for node in graph.nodes() {
             let known = world.known(&node.key);
-            let known = if let Observation::Unknown { .. } = known { world.read(&graph, &node.key).await } else { known };
+            let known =
+                if let Observation::Unknown { .. } = known { world.read(&graph, &node.key).await } else { known };
             snapshot.set(node.key.clone(), known);
         }
         (world, environment, graph, snapshot)

@@ -27,7 +27,7 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         ),
         (
             "an encrypted instance copied without a key of the target region",
-            json!({ "spec": { "database": { "snapshots": { "copyTo": [{ "region": "us-west-2" }] } } } }),
+            json!({ "spec": { "database": { "snapshots": { "copyTo": [{ "region": "us-west-2", "keep": 7 }] } } } }),
             vec!["spec.database.snapshots.copyTo[0].kmsKeyId"],
         ),
         (
@@ -45,7 +45,7 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             json!({ "spec": {
                 "aws": { "accountId": "12" },
                 "services": { "event-service": { "desiredCount": -1 }, "order-service": { "cpu": 333 } },
-                "alarms": { "x": { "period": "7s" } },
+                "alarms": { "x": { "metric": "m", "period": "7s" } },
                 "database": { "storageGib": 1 }
             } }),
             vec!["spec.aws.accountId", "spec.services.event-service.desiredCount", "spec.alarms.x"],
@@ -102,8 +102,10 @@ async fn what_an_update_may_not_do_is_refused_and_the_old_spec_stays() -> Result
     ensure!(answer.status == 422, "storage shrink by a change: {} {}", answer.status, answer.text);
 
     // Another environment claims the cluster of the first.
-    let thief =
-        patched(named("thief", &world.load_balancer), &json!({ "spec": { "cluster": { "name": "eventchain-cluster" } } }));
+    let thief = patched(
+        named("thief", &world.load_balancer),
+        &json!({ "spec": { "cluster": { "name": "eventchain-cluster" } } }),
+    );
     let answer = api.post("environments", &thief).await?;
     ensure!(answer.status == 422, "a second claim: {} {}", answer.status, answer.text);
     ensure!(answer.text.contains("prod"), "it names the holder: {}", answer.text);
@@ -113,7 +115,8 @@ async fn what_an_update_may_not_do_is_refused_and_the_old_spec_stays() -> Result
     let answer = api.send(http::Method::PUT, path, "application/json", stale.to_string()).await?;
     ensure!(answer.status == 409, "a stale resourceVersion: {} {}", answer.status, answer.text);
 
-    let answer = api.send(http::Method::POST, "/apis/eventchain.io/v1/environments", "application/json", "{".into()).await?;
+    let answer =
+        api.send(http::Method::POST, "/apis/eventchain.io/v1/environments", "application/json", "{".into()).await?;
     ensure!(answer.status == 400, "what cannot be decoded: {} {}", answer.status, answer.text);
     let form = "application/x-www-form-urlencoded";
     let answer = api.send(http::Method::POST, "/apis/eventchain.io/v1/environments", form, "a=b".into()).await?;

@@ -133,9 +133,14 @@ async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, a
     daemon.stop(&[]).await?;
 
     // The services that were swept, whatever the operations are called in later versions.
-    let sweeps: Vec<String> =
-        proxy.counts().into_iter().filter(|(name, count)| *count >= 3 && e2e::proxy::is_read(name)).map(|(name, _)| name).collect();
-    let hot: Vec<String> = sweeps.into_iter().filter(|name| name.contains("DBInstances") || name.contains("Services")).collect();
+    let sweeps: Vec<String> = proxy
+        .counts()
+        .into_iter()
+        .filter(|(name, count)| *count >= 3 && e2e::proxy::is_read(name))
+        .map(|(name, _)| name)
+        .collect();
+    let hot: Vec<String> =
+        sweeps.into_iter().filter(|name| name.contains("DBInstances") || name.contains("Services")).collect();
     ensure!(!hot.is_empty(), "{:?}", proxy.counts());
 
     proxy.reset();

@@ -74,7 +74,11 @@ async fn survives(seed: u64) -> Result<()> {
     // It stays as it is.
     let mutated = world.sim.with_calls(simaws::Calls::mutating);
     world.swept(3).await?;
-    ensure!(world.sim.with_calls(simaws::Calls::mutating) == mutated, "it goes on writing: {:?}", e2e::inventory::mutations(&world.sim));
+    ensure!(
+        world.sim.with_calls(simaws::Calls::mutating) == mutated,
+        "it goes on writing: {:?}",
+        e2e::inventory::mutations(&world.sim)
+    );
     daemon.stop(&[]).await
 }
 

@@ -7,8 +7,9 @@ use e2e::daemon::{Daemon, GRACE};
 use e2e::hand;
 use e2e::wait::until;
 use e2e::world::{CONVERGES, World};
+use serde_json::json;
 use simaws::{Effect, Fault};
-use testkit::fixtures::ACCOUNT;
+use testkit::fixtures::{ACCOUNT, REGION};
 use tokio::time::Instant;
 
 async fn two_tasks(world: &World, limit: Duration) -> Result<()> {
@@ -17,6 +18,21 @@ async fn two_tasks(world: &World, limit: Duration) -> Result<()> {
         seen => Err(format!("{seen:?}")),
     })
     .await
+}
+
+async fn owns(daemon: &Daemon) -> Result<()> {
+    until("an owner", CONVERGES, async || if holds_the_lease(daemon).await { Ok(()) } else { Err("none".to_owned()) })
+        .await
+}
+
+/// An account without environments has no owner: this gives it one.
+async fn an_empty_environment(daemon: &Daemon) -> Result<()> {
+    let document = json!({
+        "apiVersion": "eventchain.io/v1", "kind": "Environment", "metadata": { "name": "empty" },
+        "spec": { "aws": { "accountId": ACCOUNT, "region": REGION } }
+    });
+    daemon.api().create(&document).await?;
+    owns(daemon).await
 }
 
 async fn holds_the_lease(daemon: &Daemon) -> bool {
@@ -30,7 +46,7 @@ async fn a_standby_takes_over_within_15_seconds_of_the_owners_death() -> Result<
     // The lease as it is by default: the promise is about the default.
     let setup = world.setup()?;
     let first = setup.start("first").await?;
-    until("an owner", CONVERGES, async || if holds_the_lease(&first).await { Ok(()) } else { Err("none".to_owned()) }).await?;
+    an_empty_environment(&first).await?;
     let second = setup.start("second").await?;
     // Any replica serves the API.
     world.converged(second.api()).await?;
@@ -59,7 +75,7 @@ async fn an_owner_that_dies_while_it_makes_things_is_followed_without_duplicates
     let world = World::new().await?;
     let setup = world.setup()?.set("EVENTCHAIN_LEASES_TTL", "3s");
     let first = setup.start("first").await?;
-    until("an owner", CONVERGES, async || if holds_the_lease(&first).await { Ok(()) } else { Err("none".to_owned()) }).await?;
+    an_empty_environment(&first).await?;
     let second = setup.start("second").await?;
     world.sim.faults().add(Fault::new(Effect::Hang { applied: true }).mutating(true).skip(12).times(1));
     second.api().create(&world.document()).await?;
@@ -83,9 +99,13 @@ async fn a_stop_in_the_middle_of_work_releases_the_lease_and_loses_nothing() -> 
     // A call that takes two seconds is under way when the daemon is asked to stop.
     world.sim.faults().add(Fault::new(Effect::Latency { millis: 2_000 }).mutating(true).skip(5).times(1));
     daemon.api().create(&world.document()).await?;
-    until("a slow call", CONVERGES, async || {
-        if world.sim.faults().struck() > 0 { Ok(()) } else { Err("not yet".to_owned()) }
-    })
+    until(
+        "a slow call",
+        CONVERGES,
+        async || {
+            if world.sim.faults().struck() > 0 { Ok(()) } else { Err("not yet".to_owned()) }
+        },
+    )
     .await?;
     let asked = Instant::now();
     daemon.stop(&[]).await?;
@@ -113,14 +133,14 @@ async fn what_needs_the_owner_is_503_without_one() -> Result<()> {
     let world = World::new().await?;
     let setup = world.setup()?;
     let owner = setup.start("owner").await?;
-    until("an owner", CONVERGES, async || if holds_the_lease(&owner).await { Ok(()) } else { Err("none".to_owned()) }).await?;
+    an_empty_environment(&owner).await?;
     let standby = setup.start("standby").await?;
     world.converged(standby.api()).await?;
     // Asked of the standby, answered by the owner.
     let handled = standby.api().post("environments/prod/reconcile?wait=30s", &serde_json::Value::Null).await?;
     ensure!(handled.status < 300, "{} {}", handled.status, handled.text);
     owner.kill9().await?;
-    let answer = standby.api().post("environments/prod/plan", &serde_json::json!({ "patch": {} })).await?;
+    let answer = standby.api().post("environments/prod/plan", &json!({ "patch": {} })).await?;
     // Whether it is already over or not is a race; a 503 must say when to come back.
     match answer.status {
         503 => ensure!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers),

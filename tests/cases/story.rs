@@ -144,8 +144,7 @@ async fn a_disruptive_drift_waits_for_its_window_and_says_until_when() -> Result
     hand::modify_database(sim, &[("MultiAZ", "false"), ("ApplyImmediately", "true")]).await?;
     let blocked = api.condition_is("prod", "Blocked", "True", CONVERGES).await?;
     let resource = until("the database to say until when it waits", CONVERGES, async || {
-        let resource =
-            api.resource("RdsInstance", hand::DATABASE).await.map_err(|error| format!("{error:#}"))?;
+        let resource = api.resource("RdsInstance", hand::DATABASE).await.map_err(|error| format!("{error:#}"))?;
         let until = find(&resource, &|value| value["until"].is_string()).cloned();
         match (condition(&resource, "Blocked").is_some_and(|found| found["status"] == "True"), until) {
             (true, Some(_)) => Ok(resource),
@@ -155,7 +154,7 @@ async fn a_disruptive_drift_waits_for_its_window_and_says_until_when() -> Result
     .await?;
     let held = find(&resource, &|value| value["until"].is_string()).context("found before")?;
     let end: jiff::Timestamp = held["until"].as_str().context("a string")?.parse()?;
-    let away = end.duration_since(sim.clock().now());
+    let away = end.duration_since(world.now());
     ensure!(away.as_hours() >= 40 && away.as_hours() <= 96, "the window opens in about three days: {held} {blocked}");
     let calls = || sim.with_calls(|calls| calls.count("rds", "ModifyDBInstance"));
     let before = calls();
@@ -187,7 +186,8 @@ async fn a_sweep_that_changes_nothing_writes_nothing_and_moves_no_version() -> R
     let version = |environment: &Value| environment["metadata"]["resourceVersion"].clone();
     let before = api.environment("prod").await?;
     let mutated = world.sim.with_calls(simaws::Calls::mutating);
-    let counter: i64 = sqlx::query_scalar("SELECT resource_version FROM counter").fetch_one(&world.database.pool).await?;
+    let counter: i64 =
+        sqlx::query_scalar("SELECT resource_version FROM counter").fetch_one(&world.database.pool).await?;
     world.swept(5).await?;
     let after = api.environment("prod").await?;
     ensure!(version(&before) == version(&after), "{before:#}\n{after:#}");

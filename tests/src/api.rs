@@ -68,8 +68,7 @@ impl Api {
     /// When it is not accepted.
     pub async fn create(&self, document: &Value) -> Result<Value> {
         let yaml = serde_saphyr::to_string(document).context("a document is YAML")?;
-        let answer =
-            self.send(Method::POST, &format!("{GROUP}/environments"), "application/yaml", yaml).await?;
+        let answer = self.send(Method::POST, &format!("{GROUP}/environments"), "application/yaml", yaml).await?;
         ensure!(answer.status == 201, "create: {} {}", answer.status, answer.text);
         Ok(answer.json)
     }

@@ -58,8 +58,7 @@ pub async fn inventory(sim: &Sim) -> Result<BTreeSet<String>> {
     add("TargetGroup", owned(&elements(groups.xml(), "TargetGroupName")));
     let balancers = query(sim, "elasticloadbalancing", "DescribeLoadBalancers", &[]).await;
     for balancer in elements(balancers.xml(), "LoadBalancerArn") {
-        let listeners =
-            query(sim, "elasticloadbalancing", "DescribeListeners", &[("LoadBalancerArn", balancer)]).await;
+        let listeners = query(sim, "elasticloadbalancing", "DescribeListeners", &[("LoadBalancerArn", balancer)]).await;
         // The ports of listeners only: a redirect's stands in an element of its own.
         let xml = listeners.xml().split("<ListenerArn>").skip(1);
         let ports = xml.filter_map(|one| elements(one, "Port").into_iter().next_back().map(str::to_owned));

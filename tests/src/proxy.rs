@@ -65,7 +65,8 @@ impl Proxy {
                     async move { Ok::<_, Infallible>(upstream.pass(request).await) }
                 });
                 // An error is a client that went away.
-                let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                let serving =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 connections.spawn(serving);
             }
         });
@@ -196,13 +197,17 @@ mod tests {
         let json = headers(&[("x-amz-target", "AmazonEC2ContainerServiceV20141113.UpdateService")]);
         assert_eq!(operation(&json, "/", b"{}"), "UpdateService");
         let none = HeaderMap::new();
-        assert_eq!(operation(&none, "/service/GraniteServiceVersion20100801/operation/PutMetricAlarm", b""), "PutMetricAlarm");
+        assert_eq!(
+            operation(&none, "/service/GraniteServiceVersion20100801/operation/PutMetricAlarm", b""),
+            "PutMetricAlarm"
+        );
         assert_eq!(operation(&none, "/", b"Action=ModifyDBInstance&Version=2014-10-31"), "ModifyDBInstance");
     }
 
     #[test]
     fn the_service_is_that_of_the_signature() {
-        let signed = headers(&[("authorization", "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/rds/aws4_request, …")]);
+        let signed =
+            headers(&[("authorization", "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/rds/aws4_request, …")]);
         assert_eq!(service(&signed), "rds");
     }
 

@@ -1,8 +1,10 @@
 //! A world for one test: a simulated AWS on loopback, a database, and daemons on both.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simaws::testing::Caller;
 use simaws::{Clock, Server, Sim, Timings};
@@ -65,7 +67,11 @@ pub async fn keep_secrets(sim: Sim) {
     }
 }
 
-/// A simulated AWS in which things take half a second, at the machine's time, with what the fixtures refer to.
+/// The simulated AWS is so far behind the daemon. A database is made before the last slot of a daily schedule then, and
+/// so a snapshot is due at once, whatever the time of day; it is still younger than the fixtures' `maxAge` of 26 h.
+pub const BEHIND: SignedDuration = SignedDuration::from_secs(24 * 3600 + 60);
+
+/// A simulated AWS in which things take half a second, at the machine's pace, with what the fixtures refer to.
 ///
 /// # Errors
 /// When that cannot be made.
@@ -84,6 +90,7 @@ pub async fn brisk_sim() -> Result<(Sim, String)> {
         ..Timings::default()
     };
     let sim = Sim::builder().account(ACCOUNT).seed(7).clock(Clock::real()).timings(timings).rates(false).build();
+    sim.clock().jump(-BEHIND);
     let parameters = [
         ("Name", "eventchain-alb"),
         ("Subnets.member.1", "subnet-0a1b2c3d4e5f60718"),
@@ -132,9 +139,14 @@ impl World {
         )
     }
 
+    /// The machine's time, which is the daemon's.
+    pub fn now(&self) -> Timestamp {
+        self.sim.clock().now() + BEHIND
+    }
+
     /// A window three days from now, whatever day it is.
     pub fn distant_window(&self) -> Value {
-        let today = self.sim.clock().now().to_zoned(jiff::tz::TimeZone::UTC).weekday();
+        let today = self.now().to_zoned(jiff::tz::TimeZone::UTC).weekday();
         let day = (i32::from(today.to_sunday_zero_offset()) + 3) % 7;
         json!({ "cron": format!("0 4 * * {day}"), "duration": "1h" })
     }
@@ -163,7 +175,15 @@ impl World {
         ensure!(removals.is_empty(), "something was taken away: {removals:?}");
         let found = inventory::inventory(&self.sim).await?;
         let (is, should) = (inventory::by_kind(&found), inventory::of_the_fixture());
-        ensure!(is == should, "the account holds\n{found:#?}\ninstead of\n{should:#?}");
+        let wrong: Vec<String> = is
+            .keys()
+            .chain(should.keys())
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .filter(|kind| is.get(*kind) != should.get(*kind))
+            .map(|kind| format!("{kind}: {:?} instead of {:?}", is.get(kind), should.get(kind)))
+            .collect();
+        ensure!(wrong.is_empty(), "{wrong:?}; the account holds {found:#?}");
         Ok(())
     }
 

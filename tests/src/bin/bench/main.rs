@@ -70,6 +70,7 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<Vec<Figure>> {
     ensure!(args.environments > 0, "--environments must be at least 1");
     let aws = SimawsProcess::start().await?;
+    aws.move_clock(-e2e::world::BEHIND.as_secs()).await?;
     let database = testkit::postgres::test_database().await;
     // Periods, budgets and leases as they are by default, but for one: at half of AWS's rate (RegisterTaskDefinition: one a
     // second) the making of 100 environments takes a quarter of an hour, at the whole rate half of that.
@@ -155,13 +156,17 @@ async fn drifts(args: &Args, aws: &SimawsProcess, daemon: &Daemon) -> Result<Fig
         let log = until("the repair", Duration::from_secs(60), async || {
             let calls = aws.calls("?log=5000").await.map_err(|error| format!("{error:#}"))?;
             let log = calls["log"].as_array().cloned().unwrap_or_default();
-            let repairs = |call: &Value| call["operation"] == "PutMetricAlarm" || call["operation"] == "EnableAlarmActions";
+            let repairs =
+                |call: &Value| call["operation"] == "PutMetricAlarm" || call["operation"] == "EnableAlarmActions";
             if log.iter().any(repairs) { Ok(log) } else { Err(format!("{} calls", log.len())) }
         })
         .await?;
         let at = |call: &Value| call["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
         let first = |after: usize, operations: &[&str]| {
-            log.iter().skip(after).position(|call| operations.iter().any(|name| call["operation"] == *name)).map(|at| after + at)
+            log.iter()
+                .skip(after)
+                .position(|call| operations.iter().any(|name| call["operation"] == *name))
+                .map(|at| after + at)
         };
         let drift = first(0, &["DisableAlarmActions"]).context("the drift is in the log")?;
         let seen = first(drift, &["DescribeAlarms"]).context("a look is in the log")?;

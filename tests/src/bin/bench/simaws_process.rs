@@ -53,6 +53,14 @@ impl SimawsProcess {
         Ok(answer.json)
     }
 
+    /// Moves the simulated clock.
+    pub(crate) async fn move_clock(&self, seconds: i64) -> Result<()> {
+        let body = format!("{{\"advanceSeconds\": {seconds}}}");
+        let answer = self.http.send(Method::POST, &format!("{}/_sim/clock", self.url), &[], body).await?;
+        ensure!(answer.status == 200, "/_sim/clock: {} {}", answer.status, answer.text);
+        Ok(())
+    }
+
     /// Counts from zero.
     pub(crate) async fn reset_calls(&self) -> Result<()> {
         let answer = self.http.send(Method::DELETE, &format!("{}/_sim/calls", self.url), &[], "").await?;

@@ -57,14 +57,20 @@ async fn settle(database: &TestDb) -> Result<()> {
 }
 
 /// Watches the steady state.
-pub(crate) async fn measure(args: &Args, aws: &SimawsProcess, daemon: &Daemon, database: &TestDb) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(
+    args: &Args,
+    aws: &SimawsProcess,
+    daemon: &Daemon,
+    database: &TestDb,
+) -> Result<Vec<Figure>> {
     print("waiting for the steady state");
     settle(database).await?;
     let pid = daemon.pid().context("the daemon runs")?;
     let watched = Duration::from_secs_f64(args.minutes * 60.0);
     print(&format!("watching it for {:.0} s", watched.as_secs_f64()));
     aws.reset_calls().await?;
-    let (rows_before, sweeps_before, cpu_before) = (rows(database).await?, sweeps(daemon).await?, machine::cpu_seconds(pid)?);
+    let (rows_before, sweeps_before, cpu_before) =
+        (rows(database).await?, sweeps(daemon).await?, machine::cpu_seconds(pid)?);
     let start = Instant::now();
     let mut ticks = interval(Duration::from_secs(5));
     let mut rss: f64 = 0.0;
