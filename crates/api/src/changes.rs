@@ -90,7 +90,7 @@ pub(crate) async fn create(
         return Err(ApiError::field("fieldValidation", Reason::FieldValueNotSupported, rule));
     }
     let name = change_name(&environment, state.now());
-    edit.record = Record::Posted { name, patch: patch.clone(), plan: true };
+    edit.record = Record::Posted { name, patch: kept(&patch), plan: true };
     let make = |row: &store::EnvironmentRow| patched(row, &patch);
     let Edited { change, .. } = edit::edit(&state, &environment, &edit, make).await.map_err(|error| {
         if error.is_not_found() {
@@ -101,6 +101,21 @@ pub(crate) async fn create(
     })?;
     let change = change.ok_or_else(|| ApiError::internal("a posted change was not recorded"))?;
     Ok((StatusCode::CREATED, Json(wire::change(&change))).into_response())
+}
+
+/// What is recorded of a patch: the parts that have an effect. The rest was checked by nobody.
+fn kept(patch: &Value) -> Value {
+    let mut kept = patch.clone();
+    if let Some(fields) = kept.as_object_mut() {
+        fields.retain(|field, _| ["metadata", "spec"].contains(&field.as_str()));
+        match fields.get_mut("metadata") {
+            Some(Value::Object(metadata)) => {
+                metadata.retain(|field, _| ["annotations", "labels"].contains(&field.as_str()));
+            }
+            Some(_) | None => drop(fields.remove("metadata")),
+        }
+    }
+    kept
 }
 
 /// `GET changes`

@@ -160,6 +160,8 @@ impl<'de> Visitor<'de> for Strict {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -197,7 +199,7 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for n in 1..9 {
             let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-            bomb += &format!("a{n}: &a{n} [{aliases}]\n");
+            writeln!(bomb, "a{n}: &a{n} [{aliases}]").unwrap();
         }
         assert!(yaml(bomb.as_bytes()).is_err());
     }

@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::ORIGIN;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -31,6 +32,16 @@ pub(crate) async fn limit(State(Limits(permits)): State<Limits>, request: Reques
         let message = "too many requests at once; try again shortly";
         return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).retry_after(1).into_response();
     };
+    next.run(request).await
+}
+
+/// Refuses writes that a web page sends. Any page that a browser shows can send them to a loopback address, without its
+/// reader's knowledge; only browsers say `Origin`, and no page of ours writes.
+pub(crate) async fn no_pages(request: Request, next: Next) -> Response {
+    if !request.method().is_safe() && request.headers().contains_key(ORIGIN) {
+        let message = "a web page may not change anything here";
+        return ApiError::new(StatusCode::FORBIDDEN, "Forbidden", message).into_response();
+    }
     next.run(request).await
 }
 

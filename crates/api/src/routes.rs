@@ -18,6 +18,7 @@ pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let limits = middleware::Limits::new(state.config.max_requests);
     api_routes()
+        .layer(axum::middleware::from_fn(middleware::no_pages))
         .layer(axum::middleware::from_fn_with_state(limits, middleware::limit))
         .merge(probe_routes())
         // Before the layers, so that these answers are counted too.

@@ -1,5 +1,7 @@
 //! How bodies are written: types, sizes, depth, and what is no document at all.
 
+use std::fmt::Write as _;
+
 use axum::body::{Body, Bytes};
 use futures::stream;
 use http::{Method, Request};
@@ -96,7 +98,7 @@ async fn an_alias_bomb_is_refused_and_not_expanded() {
     let mut bomb = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for n in 1..12 {
         let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
-        bomb += &format!("a{n}: &a{n} [{aliases}]\n");
+        writeln!(bomb, "a{n}: &a{n} [{aliases}]").unwrap();
     }
     assert_eq!(post_as(&api, "application/yaml", &bomb).await.refusal(400).0, "BadRequest");
 }

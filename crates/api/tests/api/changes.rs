@@ -93,3 +93,16 @@ async fn a_dry_run_of_a_change_shows_it_and_keeps_nothing() {
     assert_eq!(api.version().await, version);
     assert_eq!(api.get(CHANGES).await.expect(200)["items"], json!([]));
 }
+
+#[tokio::test]
+async fn what_has_no_effect_is_not_recorded_either() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let mut patch = scale(4);
+    patch["status"] = json!({"password": "hunter2"});
+    patch["metadata"] = json!({"labels": {"a": "b"}, "managedFields": ["hunter2"]});
+    let answer = api.post(CHANGES, &change(patch)).await;
+    let posted = answer.expect(201);
+    assert!(!answer.text.contains("hunter2"), "{}", answer.text);
+    assert_eq!(posted["spec"]["patch"]["metadata"], json!({"labels": {"a": "b"}}));
+}

@@ -1,4 +1,4 @@
-//! When the database is away, when a handler panics, and when too much is asked at once.
+//! When the database is away, when a handler panics, and when too much is asked at once, or by a web page.
 
 use std::time::Duration;
 
@@ -57,4 +57,17 @@ async fn too_many_requests_at_once_are_refused_and_probes_are_not() {
     assert!(!refused.header("retry-after").is_empty());
     assert_eq!(api.get("/livez").await.code.as_u16(), 200);
     assert_eq!(api.get("/readyz").await.code.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_web_page_may_look_and_not_write() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let page = [("origin", "https://example.com"), ("content-type", "application/x-www-form-urlencoded")];
+    for path in [ENVIRONMENTS.to_owned(), CHANGES.to_owned(), format!("{PROD}/pause")] {
+        let answer = api.send(Method::POST, &path, &page, r#"{"reason":"x"}"#).await;
+        assert_eq!(answer.refusal(403).0, "Forbidden");
+    }
+    assert_eq!(api.send(Method::DELETE, PROD, &page, "").await.refusal(403).0, "Forbidden");
+    api.send(Method::GET, PROD, &page, "").await.expect(200);
 }
