@@ -40,9 +40,7 @@ async fn a_document_that_wants_nothing_of_an_object_changes_nothing_of_it() {
         }
     }
     bare["spec"]["database"] = json!({ "identifier": "eventchain-prod-db" });
-    for name in ["EventChain-High-CPU"] {
-        bare["spec"]["alarms"][name] = json!({});
-    }
+    bare["spec"]["alarms"]["EventChain-High-CPU"] = json!({});
     for (_, secret) in bare["spec"]["secrets"].as_object_mut().unwrap() {
         *secret = json!({});
     }

@@ -15,6 +15,8 @@
 //! | `crash` | forgets all that was observed or cached |
 //! | `approve` | approves the gated steps of the plan as it stands |
 
+#![expect(clippy::panic, reason = "test support: a test that cannot go on ends here, with what it saw")]
+
 use std::fmt::Write as _;
 
 use engine::{EnvironmentPlan, Graph, guard};

@@ -3,6 +3,8 @@
 //!
 //! It is no second runtime: it has no queue, store, guard or journal, and nothing but tests uses it.
 
+#![expect(clippy::panic, reason = "test support: a test that cannot go on ends here, with what it saw")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! ECS calls for clusters. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,8 +30,16 @@ impl Provider {
     }
 }
 
-/// Clusters by name, at most [`PER_CALL`]; those that are INACTIVE are left out.
-async fn describe(clients: &RegionClients, names: &[&str]) -> Result<BTreeMap<String, Observed>, ObserveError> {
+/// What AWS says of clusters: those that are there, and the names of those that it says are not (INACTIVE, or among the
+/// `failures`). A name in neither is not known.
+#[derive(Default)]
+struct Answered {
+    clusters: BTreeMap<String, Observed>,
+    missing: BTreeSet<String>,
+}
+
+/// Clusters by name, at most [`PER_CALL`].
+async fn describe(clients: &RegionClients, names: &[&str]) -> Result<Answered, ObserveError> {
     let answer = clients
         .read(DESCRIBE, classify, || {
             clients
@@ -43,17 +51,20 @@ async fn describe(clients: &RegionClients, names: &[&str]) -> Result<BTreeMap<St
                 .send()
         })
         .await?;
-    let mut clusters = BTreeMap::new();
+    let mut answered = Answered::default();
+    let missing = answer.failures().iter().filter(|failure| failure.reason() == Some("MISSING"));
+    answered.missing.extend(missing.filter_map(|failure| Some(failure.arn()?.rsplit('/').next()?.to_owned())));
     for cluster in answer.clusters() {
         if cluster.status() == Some("INACTIVE") {
+            answered.missing.extend(cluster.cluster_name().map(str::to_owned));
             continue;
         }
         let (Some(name), Some(observed)) = (cluster.cluster_name(), observed(cluster)) else {
             return Err(no_object(DESCRIBE, "a cluster without name or ARN"));
         };
-        clusters.insert(name.to_owned(), observed);
+        answered.clusters.insert(name.to_owned(), observed);
     }
-    Ok(clusters)
+    Ok(answered)
 }
 
 fn observed(cluster: &Cluster) -> Option<Observed> {
@@ -99,7 +110,7 @@ impl KindProvider<Observed> for Provider {
             let mut answer = describe(&clients, &names).await;
             for key in keys {
                 let why = match &mut answer {
-                    Ok(clusters) => match clusters.remove(&*key.identity) {
+                    Ok(answered) => match answered.clusters.remove(&*key.identity) {
                         Some(cluster) => {
                             batch.insert(Arc::clone(&key.identity), Observation::Present(cluster));
                             continue;
@@ -116,8 +127,12 @@ impl KindProvider<Observed> for Provider {
 
     async fn read(&self, scope: &Scope, key: &ObserveKey) -> Result<Observation<Observed>, ObserveError> {
         let clients = self.aws.region(&scope.account, &scope.region).await?;
-        let mut clusters = describe(&clients, &[&*key.identity]).await?;
-        Ok(clusters.remove(&*key.identity).map_or(Observation::Absent, Observation::Present))
+        let mut answered = describe(&clients, &[&*key.identity]).await?;
+        Ok(match answered.clusters.remove(&*key.identity) {
+            Some(cluster) => Observation::Present(cluster),
+            None if answered.missing.contains(&*key.identity) => Observation::Absent,
+            None => Observation::Unknown { since: scope.now, why: Unknown::NotListed },
+        })
     }
 
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, _token: &str) -> Result<Acted, ActError> {

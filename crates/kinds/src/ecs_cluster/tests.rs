@@ -58,3 +58,13 @@ fn a_cluster_given_as_existing_is_only_watched() {
     assert!(node.watch_only);
     assert!(graph.claims().all(|node| node.key.kind.as_str() != "EcsCluster"));
 }
+
+#[test]
+fn a_cluster_that_is_not_empty_yet_is_waited_for() {
+    use model::{Class, Effect};
+    for code in ["ClusterContainsServicesException", "ClusterContainsTasksException", "UpdateInProgressException"] {
+        assert_eq!(super::errors::classify(code), Some((Class::NotYet, Effect::NotApplied)), "{code}");
+    }
+    assert_eq!(super::errors::classify("ClusterNotFoundException"), Some((Class::NotFound, Effect::NotApplied)));
+    assert_eq!(super::errors::classify("ServerException"), None, "all services share it");
+}

@@ -17,6 +17,7 @@
 //! - DRAINING is waited for; INACTIVE is absent. Load balancers added by hand stay.
 //! - Limits: DescribeServices takes 10 services of one cluster; CreateService takes a client token.
 
+mod count;
 mod desired;
 #[cfg(feature = "aws")]
 mod errors;
@@ -26,12 +27,16 @@ mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
 mod rollout;
-#[cfg(all(test, feature = "aws"))]
+mod target;
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
+mod update;
 
 pub use desired::{Desired, Range, TargetGroup};
 pub use observed::{Controller, Deployment, DeploymentSettings, LoadBalancer, Network, Observed, Rollout};
-pub use plan::{Action, Create, EcsService, Update};
+pub use plan::EcsService;
+pub use update::{Action, Create, Update};
 
 /// What the provider calls, as IAM names it.
 pub const IAM_ACTIONS: &[&str] = &[

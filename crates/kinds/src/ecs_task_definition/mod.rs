@@ -30,7 +30,8 @@ mod overlay;
 mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
 
 pub use content::{Container, Content, Logs, Masked, Plain, Port};

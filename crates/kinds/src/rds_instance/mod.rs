@@ -20,7 +20,8 @@ mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
 mod status;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
 mod version;
 

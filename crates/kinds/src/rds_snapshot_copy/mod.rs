@@ -17,7 +17,8 @@ mod observed;
 mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
+#[cfg(feature = "aws")]
 mod tests;
 
 pub use desired::Desired;

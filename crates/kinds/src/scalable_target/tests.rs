@@ -108,3 +108,18 @@ fn every_service_has_a_target_watched_where_autoscaling_is_not_declared() {
     assert_eq!(watched("api-gateway"), Some(false));
     assert_eq!(watched("event-service"), Some(true));
 }
+
+#[test]
+fn error_codes_have_class_and_effect() {
+    use model::Class;
+    let cases = [
+        ("ObjectNotFoundException", Class::NotFound),
+        ("ConcurrentUpdateException", Class::NotYet),
+        ("LimitExceededException", Class::Quota),
+        ("FailedResourceAccessException", Class::Denied),
+    ];
+    for (code, class) in cases {
+        assert_eq!(super::errors::classify(code), Some((class, model::Effect::NotApplied)), "{code}");
+    }
+    assert_eq!(super::errors::classify("InternalServiceException"), Some((Class::Transient, model::Effect::Unknown)));
+}

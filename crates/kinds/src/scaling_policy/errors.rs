@@ -11,6 +11,7 @@ pub(super) fn classify(code: &str) -> Option<(Class, Effect)> {
         "LimitExceededException" | "TooManyTagsException" => (Class::Quota, Effect::NotApplied),
         "FailedResourceAccessException" => (Class::Denied, Effect::NotApplied),
         "InvalidNextTokenException" => (Class::Invalid, Effect::NotApplied),
+        "InternalServiceException" => (Class::Transient, Effect::Unknown),
         _ => return None,
     })
 }

@@ -115,11 +115,15 @@ async fn all(clients: &RegionClients) -> Result<Vec<Live>, ObserveError> {
     }
 }
 
-async fn named(clients: &RegionClients, name: &str) -> Result<Option<Live>, ObserveError> {
+/// The group of a name. Only the error TargetGroupNotFound says that there is none; a success without it says nothing.
+async fn named(clients: &RegionClients, name: &str, since: Timestamp) -> Result<Observation<Live>, ObserveError> {
     let answer = clients.read(DESCRIBE, classify, || clients.elbv2.describe_target_groups().names(name).send()).await;
     match answer {
-        Ok(page) => Ok(page.target_groups().iter().find(|group| group.target_group_name() == Some(name)).cloned()),
-        Err(error) if error.class == Class::NotFound => Ok(None),
+        Ok(page) => {
+            let found = page.target_groups().iter().find(|group| group.target_group_name() == Some(name)).cloned();
+            Ok(found.map_or(Observation::Unknown { since, why: Unknown::NotListed }, Observation::Present))
+        }
+        Err(error) if error.class == Class::NotFound => Ok(Observation::Absent),
         Err(error) => Err(error),
     }
 }
@@ -196,8 +200,8 @@ impl KindProvider<Observed> for Provider {
         let mut failed = BTreeMap::new();
         if keys.len() <= BY_NAME {
             for key in keys {
-                match named(&clients, &key.identity).await {
-                    Ok(group) => groups.extend(group),
+                match named(&clients, &key.identity, scope.now).await {
+                    Ok(group) => groups.extend(group.present().cloned()),
                     Err(error) => {
                         let why = Unknown::Failed { class: error.class, message: error.to_string() };
                         failed.insert(Arc::clone(&key.identity), why);
@@ -236,7 +240,11 @@ impl KindProvider<Observed> for Provider {
 
     async fn read(&self, scope: &Scope, key: &ObserveKey) -> Result<Observation<Observed>, ObserveError> {
         let clients = self.aws.region(&scope.account, &scope.region).await?;
-        let Some(group) = named(&clients, &key.identity).await? else { return Ok(Observation::Absent) };
+        let group = match named(&clients, &key.identity, scope.now).await? {
+            Observation::Present(group) => group,
+            Observation::Absent => return Ok(Observation::Absent),
+            Observation::Unknown { since, why } => return Ok(Observation::Unknown { since, why }),
+        };
         let nameless = || no_object(DESCRIBE, "a target group without ARN or name");
         let arn = group.target_group_arn().ok_or_else(nameless)?.to_owned();
         let delay = self.read_delay(&clients, &arn, scope.now).await?;

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use engine::Health;
+use model::observation::Unknown;
 use model::{Environment, Observation, ResourceKey, ResourcePlan};
 use serde_json::{Value, json};
+use simaws::{Effect, Fault};
 use testkit::fixtures;
 use testkit::world::World;
 
+use crate::provider::{Cloud, ObserveKey, Scope};
 use crate::testing::key;
 
 struct Stage {
@@ -227,4 +230,64 @@ async fn a_deleted_service_is_made_again_once_it_has_drained() {
     assert_eq!(stage.planned(&service("event-service")).0.waits[0].reason, "ServiceDraining");
     stage.world.converge(&stage.environment, &stage.graph).await;
     assert_eq!(stage.live("eventchain-event-service").await["status"], "ACTIVE");
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_makes_only_its_own_services_unknown() {
+    let mut stage = Stage::converged().await;
+    let second = json!({ "cluster": "other", "serviceName": "outsider", "taskDefinition": "eventchain-event-service",
+        "desiredCount": 0, "launchType": "FARGATE",
+        "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a1b2c3d4e5f60718"] } } });
+    stage.call("ecs", "CreateCluster", json!({ "clusterName": "other" })).await;
+    stage.call("ecs", "CreateService", second).await;
+    let cloud = kinds_on(&stage.world);
+    let provider = cloud.provider("EcsService").expect("it is served");
+    let keys = ["eventchain-cluster/eventchain-event-service", "other/outsider", "other/nobody", "nowhere/x"]
+        .map(|identity| ObserveKey { identity: identity.into(), at: None });
+    let scope = Scope::of(&service("event-service"), stage.world.now());
+    // A read is sent twice.
+    let fault = Fault::new(Effect::Error { status: 500, code: "ServerException".to_owned(), message: String::new() });
+    stage.world.sim.faults().add(fault.on("ecs", "DescribeServices").times(2));
+    let seen = provider.observe(&scope, &keys).await.expect("the other clusters were read");
+    let why = |identity: &str| match &seen[identity] {
+        Observation::Present(_) => "present",
+        Observation::Absent => "absent",
+        Observation::Unknown { why: Unknown::NotListed, .. } => "not listed",
+        Observation::Unknown { .. } => "failed",
+    };
+    assert_eq!(why("eventchain-cluster/eventchain-event-service"), "failed");
+    assert_eq!(why("other/outsider"), "present");
+    assert_eq!(why("other/nobody"), "not listed");
+    assert_eq!(why("nowhere/x"), "not listed", "a cluster that is not there");
+    stage.world.sim.faults().clear();
+}
+
+fn kinds_on(world: &World) -> crate::aws::AwsCloud {
+    crate::providers(&testkit::world::aws_on(&world.sim))
+}
+
+#[tokio::test]
+async fn a_deployment_by_somebody_else_in_the_middle_of_a_pass_is_not_undone() {
+    let mut stage = Stage::converged().await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "image": null, "initialImage": "events:1" } } } }));
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "cpu": 1024, "memoryMib": 2048 } } } }));
+    // Seen before the pipeline deploys, acted on after it.
+    stage.world.sweep(&stage.graph).await;
+    let family = "eventchain-event-service";
+    let live = stage.call("ecs", "DescribeTaskDefinition", json!({ "taskDefinition": family })).await;
+    let mut definition = live["taskDefinition"].clone();
+    definition["containerDefinitions"][0]["image"] = json!("events:pipeline");
+    let taken = ["family", "executionRoleArn", "networkMode", "containerDefinitions", "cpu", "memory"];
+    let body: Value = taken.iter().map(|field| ((*field).to_owned(), definition[*field].clone())).collect();
+    let theirs = stage.call("ecs", "RegisterTaskDefinition", body).await["taskDefinition"]["taskDefinitionArn"].clone();
+    let deploy = json!({ "cluster": "eventchain-cluster", "service": family, "taskDefinition": theirs });
+    stage.call("ecs", "UpdateService", deploy).await;
+    stage.world.pass(&stage.environment, &stage.graph, usize::MAX).await;
+    assert_eq!(stage.live(family).await["taskDefinition"], theirs, "what we made from the old one is not rolled out");
+
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    let live = json!({ "taskDefinition": stage.live(family).await["taskDefinition"] });
+    let live = stage.call("ecs", "DescribeTaskDefinition", live).await["taskDefinition"].clone();
+    assert_eq!((&live["cpu"], &live["containerDefinitions"][0]["image"]), (&json!("1024"), &json!("events:pipeline")));
 }

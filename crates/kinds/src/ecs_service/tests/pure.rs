@@ -597,3 +597,21 @@ fn a_rollout_that_ecs_gave_up_is_a_stall() {
     let failed = vec![deployment(REVISION_1, Rollout::Failed)];
     assert_eq!(health(&Observed { deployments: failed, ..observed() }), "RolloutFailed");
 }
+
+#[test]
+fn error_codes_have_class_and_effect() {
+    use crate::ecs_service::errors::classify;
+    use model::Class;
+    let cases = [
+        ("ServiceNotFoundException", Class::NotFound),
+        ("ServiceNotActiveException", Class::NotFound),
+        ("ClusterNotFoundException", Class::NotFound),
+        ("UpdateInProgressException", Class::NotYet),
+        ("LimitExceededException", Class::Quota),
+        ("PlatformUnknownException", Class::Invalid),
+    ];
+    for (code, class) in cases {
+        assert_eq!(classify(code), Some((class, model::Effect::NotApplied)), "{code}");
+    }
+    assert_eq!(classify("ThrottlingException"), None, "all services share it");
+}

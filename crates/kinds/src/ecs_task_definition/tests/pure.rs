@@ -30,8 +30,8 @@ fn fields() -> Fields {
     Fields { container: "api-gateway".to_owned(), ..Fields::default() }
 }
 
-fn variables(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, Plain>> {
-    Some(pairs.iter().map(|(name, value)| ((*name).to_owned(), Plain::new(*value))).collect())
+fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, Plain> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Plain::new(*value))).collect()
 }
 
 fn awslogs(group: &str, prefix: &str) -> Logs {
@@ -126,7 +126,7 @@ fn declared_fields_that_hold_need_no_revision() {
         port: Some(3000),
         cpu: Some("512".to_owned()),
         memory: Some("1024".to_owned()),
-        environment: variables(&[("NODE_ENV", "production")]),
+        environment: Some(variables(&[("NODE_ENV", "production")])),
         logs: Some(awslogs("/ecs/eventchain-api-gateway", "ecs")),
         ..fields()
     };
@@ -143,7 +143,7 @@ fn each_declared_field_that_differs_makes_a_revision() {
         ("memoryMib", Fields { memory: Some("2048".to_owned()), ..fields() }),
         ("executionRole", Fields { execution_role: Some("arn:aws:iam::123456789012:role/x".to_owned()), ..fields() }),
         ("taskRole", Fields { task_role: Some("arn:aws:iam::123456789012:role/x".to_owned()), ..fields() }),
-        ("environment[\"NODE_ENV\"]", Fields { environment: variables(&[("NODE_ENV", "test")]), ..fields() }),
+        ("environment[\"NODE_ENV\"]", Fields { environment: Some(variables(&[("NODE_ENV", "test")])), ..fields() }),
         ("logs.group", Fields { logs: Some(awslogs("/ecs/other", "ecs")), ..fields() }),
     ];
     for (field, fields) in cases {
@@ -186,7 +186,7 @@ fn without_a_container_of_that_name_nothing_is_done_and_it_says_so() {
 fn the_overlay_changes_what_is_declared_and_nothing_else() {
     let fields = Fields {
         image: Some("api:2".to_owned()),
-        environment: variables(&[("NODE_ENV", "test")]),
+        environment: Some(variables(&[("NODE_ENV", "test")])),
         logs: Some(awslogs("/ecs/other", "ecs")),
         ..fields()
     };
@@ -223,20 +223,20 @@ fn the_same_port_over_udp_is_another_one() {
 
 #[test]
 fn a_variable_that_nobody_declared_stays() {
-    let desired = desired(Fields { environment: variables(&[("NODE_ENV", "production")]), ..fields() });
+    let desired = desired(Fields { environment: Some(variables(&[("NODE_ENV", "production")])), ..fields() });
     assert!(plan(&desired, &observed()).is_in_sync(), "LOG_LEVEL was set by hand");
 }
 
 #[test]
 fn an_empty_map_of_variables_enforces_none() {
-    let plan = plan(&desired(Fields { environment: variables(&[]), ..fields() }), &observed());
+    let plan = plan(&desired(Fields { environment: Some(variables(&[])), ..fields() }), &observed());
     assert_eq!(changed(&plan), ["environment[\"LOG_LEVEL\"]", "environment[\"NODE_ENV\"]"]);
     assert!(plan.steps[0].changes.iter().all(|change| change.to.is_null()));
 }
 
 #[test]
 fn a_variable_taken_out_of_the_document_is_removed_and_then_forgotten() {
-    let desired = desired(Fields { environment: variables(&[("NODE_ENV", "production")]), ..fields() });
+    let desired = desired(Fields { environment: Some(variables(&[("NODE_ENV", "production")])), ..fields() });
     let context = remembering(json!({ "environment": ["LOG_LEVEL", "NODE_ENV"], "secrets": [] }));
     let first = EcsTaskDefinition::plan_present(&context, &desired, &observed());
     assert_eq!(changed(&first), ["environment[\"LOG_LEVEL\"]"]);
@@ -253,7 +253,7 @@ fn a_variable_taken_out_of_the_document_is_removed_and_then_forgotten() {
 
 #[test]
 fn declared_names_are_remembered_once() {
-    let desired = desired(Fields { environment: variables(&[("NODE_ENV", "production")]), ..fields() });
+    let desired = desired(Fields { environment: Some(variables(&[("NODE_ENV", "production")])), ..fields() });
     let first = plan(&desired, &observed()).remember.expect("nothing was remembered before");
     let again = EcsTaskDefinition::plan_present(&remembering(first), &desired, &observed());
     assert_eq!(again, ResourcePlan::in_sync());
@@ -324,7 +324,7 @@ fn no_revision_names_a_secret_without_a_value() {
 
 #[test]
 fn a_name_cannot_be_variable_and_secret_at_once() {
-    let fields = Fields { environment: variables(&[("DATABASE_URL", "postgres://")]), ..fields() };
+    let fields = Fields { environment: Some(variables(&[("DATABASE_URL", "postgres://")])), ..fields() };
     let new = apply(&edits(&fields, None, &Default::default(), &content()), "api-gateway", &content());
     assert!(new.containers[1].environment.contains_key("DATABASE_URL"));
     assert!(!new.containers[1].secrets.contains_key("DATABASE_URL"));
@@ -445,7 +445,7 @@ fn values_of_variables_are_shown_as_hashes_only() {
     let mut content = content();
     content.containers[1].environment.insert("PASSWORD".to_owned(), Masked::of(PRIVATE.as_bytes()));
     let observed = Observed { current: revision(7, None, content), ..observed() };
-    let desired = desired(Fields { environment: variables(&[("NODE_ENV", PRIVATE)]), ..fields() });
+    let desired = desired(Fields { environment: Some(variables(&[("NODE_ENV", PRIVATE)])), ..fields() });
     let plan = plan(&desired, &observed);
     let shown = [
         format!("{plan}"),
@@ -461,4 +461,13 @@ fn values_of_variables_are_shown_as_hashes_only() {
     assert!(plan.steps[0].changes[0].to.as_str().unwrap().starts_with("sha256:"));
     let body = plan.steps[0].body.to_string();
     assert!(!body.contains("PASSWORD"), "an undeclared variable stays out of the instruction: {body}");
+}
+
+#[test]
+fn error_codes_have_class_and_effect() {
+    use crate::ecs_task_definition::errors::classify;
+    use model::{Class, Effect};
+    assert_eq!(classify("ClientException"), Some((Class::Invalid, Effect::NotApplied)));
+    assert_eq!(classify("LimitExceededException"), Some((Class::Quota, Effect::NotApplied)));
+    assert_eq!(classify("ServerException"), None, "all services share it");
 }

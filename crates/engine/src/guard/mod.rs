@@ -146,14 +146,14 @@ impl Guard<'_> {
         if let Some(until) = facts.budget_until {
             return hold(HoldReason::WriteBudget, format!("{key} was written to too often"), Some(until));
         }
+        if self.is_denied(step) {
+            return hold(
+                HoldReason::DeniedByPolicy,
+                format!("{} is Destructive, and policy.destructive is Deny", step.operation),
+                None,
+            );
+        }
         if self.needs_approval(step, facts) && !self.approved.contains(&fingerprint(self.generation, key, step)) {
-            if step.risk == Risk::Destructive && self.policy.destructive == Destructive::Deny {
-                return hold(
-                    HoldReason::DeniedByPolicy,
-                    format!("{} is Destructive, and policy.destructive is Deny", step.operation),
-                    None,
-                );
-            }
             let why = if facts.adopted_now { " on an object that was just adopted" } else { "" };
             return hold(
                 HoldReason::ApprovalRequired,
@@ -189,9 +189,14 @@ impl Guard<'_> {
         step.risk == Risk::Disruptive && self.policy.disruptive == Disruptive::Window && !facts.adopted_now
     }
 
-    /// Whether the step is one that an approval of the plan covers.
+    /// Whether policy never allows the step, approved or not.
+    fn is_denied(&self, step: &Step) -> bool {
+        step.risk == Risk::Destructive && self.policy.destructive == Destructive::Deny
+    }
+
+    /// Whether the step is one that an approval of the plan covers. What policy denies is not to be approved.
     pub fn is_gated(&self, step: &Step, adopted_now: bool) -> bool {
-        self.needs_approval(step, &StepFacts { adopted_now, ..StepFacts::default() })
+        !self.is_denied(step) && self.needs_approval(step, &StepFacts { adopted_now, ..StepFacts::default() })
     }
 }
 
@@ -247,3 +252,6 @@ pub fn gated_fingerprints(guard: &Guard<'_>, plan: &EnvironmentPlan) -> Vec<Stri
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
