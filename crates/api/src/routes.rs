@@ -11,7 +11,7 @@ use crate::{changes, events, managed_resources, middleware, operators, pages, pr
 
 /// The whole API.
 ///
-/// Seams for what is not here yet: watch and tables are answered in [`crate::lists`]; server-side apply and JSON patches
+/// Seams for what is not here yet: watch and tables are answered in `lists`; server-side apply and JSON patches
 /// in the extractor of patches; discovery is more routes; authentication fills the extractor of the actor, in front of
 /// the routes made by `api_routes` and of nothing else (probes and metrics stay open).
 pub fn router(state: ApiState) -> Router {
