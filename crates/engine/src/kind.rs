@@ -120,6 +120,8 @@ pub struct Backup {
     pub newest: Option<Timestamp>,
     /// Whether it is as fresh as declared.
     pub healthy: bool,
+    /// When time alone changes something: the next is due, or the newest becomes too old.
+    pub next: Option<Timestamp>,
     /// For people.
     pub message: String,
 }

@@ -162,7 +162,7 @@ fn what_is_absent_or_unhealthy_is_not_ready() {
 #[test]
 fn old_backups_are_named() {
     let plan = ResourcePlan::in_sync();
-    let backup = |healthy| Backup { newest: None, healthy, message: "newest is older than 26h".to_owned() };
+    let backup = |healthy| Backup { newest: None, healthy, next: None, message: "newest is older than 26h".to_owned() };
     let (fresh, old) = (backup(true), backup(false));
     let of = |backup| ResourceFacts { backup: Some(backup), ..resource_of(&plan) };
     assert_eq!(is(&all(&[of(&fresh)]), ConditionType::BackupHealthy), "True Fresh");

@@ -15,6 +15,7 @@ mod desired;
 mod diff;
 #[cfg(feature = "aws")]
 mod errors;
+mod flush;
 mod observed;
 mod plan;
 #[cfg(feature = "aws")]

@@ -2,7 +2,7 @@
 
 use engine::kind::Backup;
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use model::plan::Verb;
 use model::{
     Environment, FieldChange, Note, Observation, ResourcePlan, Risk, Step, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags, Wait,
@@ -215,7 +215,8 @@ impl Kind for RdsSnapshot {
 
     fn backup(context: &PlanContext<'_>, desired: &Desired, observed: &Observed) -> Option<Backup> {
         let newest = newest(desired, observed);
-        let next = desired.schedule.next_after(context.now).map(|at| format!("; the next is due at {at}")).unwrap_or_default();
+        let due = desired.schedule.next_after(context.now);
+        let told = due.map(|at| format!("; the next is due at {at}")).unwrap_or_default();
         // An instance that is younger than `maxAge` cannot have had its first snapshot too late.
         let since = newest.or_else(|| instance_created(context, desired));
         let healthy = match desired.max_age_seconds {
@@ -223,9 +224,11 @@ impl Kind for RdsSnapshot {
             None => newest.is_some(),
         };
         let message = match newest {
-            Some(at) => format!("the newest snapshot is of {at}{next}"),
-            None => format!("there is no snapshot yet{next}"),
+            Some(at) => format!("the newest snapshot is of {at}{told}"),
+            None => format!("there is no snapshot yet{told}"),
         };
-        Some(Backup { newest, healthy, message })
+        let too_old = since.and_then(|at| at.checked_add(i64::from(desired.max_age_seconds?).seconds()).ok());
+        let next = due.into_iter().chain(too_old.map(|at| at + 1.second())).filter(|at| *at > context.now).min();
+        Some(Backup { newest, healthy, next, message })
     }
 }

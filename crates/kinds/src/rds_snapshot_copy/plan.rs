@@ -2,7 +2,7 @@
 
 use engine::kind::Backup;
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use model::plan::Verb;
 use model::{
     Environment, FieldChange, Note, Observation, ResourcePlan, Risk, Step, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags, Wait,
@@ -231,6 +231,8 @@ impl Kind for RdsSnapshotCopy {
             (Some(copied), _) => format!("the newest copy in {region} is of {copied}"),
             (None, _) => format!("there is no copy in {region} yet"),
         };
-        Some(Backup { newest, healthy, message })
+        let too_old = since.and_then(|at| at.checked_add(i64::from(desired.max_age_seconds?).seconds()).ok());
+        let next = too_old.map(|at| at + 1.second()).filter(|at| *at > context.now);
+        Some(Backup { newest, healthy, next, message })
     }
 }

@@ -295,6 +295,8 @@ impl Pass<'_> {
             .filter_map(|wait| wait.until)
             .chain(entries.iter().filter_map(|entry| entry.hold.as_ref()?.until))
             .chain(entries.iter().filter_map(|entry| entry.retry_at))
+            // A backup that the calendar makes due.
+            .chain(entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.next))
             .chain(pause_ends)
             // When a place under the cap becomes free nobody says.
             .chain(self.cap.as_ref().and_then(|_| self.now.checked_add(CAP_POLL).ok()))

@@ -30,7 +30,8 @@ impl Pass<'_> {
             .iter()
             .flat_map(|entry| {
                 let waits = entry.resource.plan.waits.iter().filter_map(|wait| wait.until);
-                waits.chain(entry.hold.as_ref().and_then(|hold| hold.until))
+                let backup = entry.resource.backup.as_ref().and_then(|backup| backup.next);
+                waits.chain(entry.hold.as_ref().and_then(|hold| hold.until)).chain(backup)
             })
             .filter(|at| *at > self.now)
             .min();

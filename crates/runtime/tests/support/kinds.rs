@@ -99,7 +99,12 @@ impl Kind for Crate {
     }
 
     fn backup(_: &PlanContext<'_>, _: &CrateDesired, observed: &Seen) -> Option<Backup> {
-        (observed.colour == "backup").then(|| Backup { newest: None, healthy: false, message: "none yet".to_owned() })
+        (observed.colour == "backup").then(|| Backup {
+            newest: None,
+            healthy: false,
+            next: None,
+            message: "none yet".to_owned(),
+        })
     }
 }
 

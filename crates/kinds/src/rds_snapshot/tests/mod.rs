@@ -236,6 +236,11 @@ fn backups_are_healthy_while_the_newest_is_young_enough() {
     assert!(!backup(&desired(), &observed(&[("p-20260301", "creating")]), known()).healthy);
     let young = Known::new().with(&instance(), "createdAt", "2026-03-01T10:00:00Z");
     assert!(backup(&desired(), &observed(&[]), young).healthy, "it cannot have one yet");
+    // The next slot comes before the newest is 26 h old; without another slot its age is what changes.
+    assert_eq!(fresh.next, Some(at("2026-03-02T02:00:00Z")));
+    let rarely = Desired { schedule: CronSchedule::parse("0 2 * * MON", "UTC").unwrap(), max_age_seconds: Some(12 * 3600), ..desired() };
+    let next = backup(&rarely, &observed(&[("p-20260301", "available")]), known()).next;
+    assert_eq!(next, Some(at("2026-03-01T14:01:01Z")));
     let ageless = Desired { max_age_seconds: None, ..desired() };
     assert!(backup(&ageless, &old, known()).healthy);
 }
