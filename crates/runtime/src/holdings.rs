@@ -90,6 +90,11 @@ impl Holdings {
         inner.graphs.iter().filter(|(_, (of, _))| of == account).map(|(name, _)| Arc::clone(name)).collect()
     }
 
+    /// Whether an environment is looked after.
+    pub(crate) fn looks_after(&self, name: &str) -> bool {
+        self.lock().graphs.contains_key(name)
+    }
+
     /// The groups of an account.
     pub(crate) fn groups_of(&self, account: &AwsAccountId) -> Vec<Group> {
         self.lock().groups.keys().filter(|group| group.account == *account).cloned().collect()

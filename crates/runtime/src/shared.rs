@@ -64,6 +64,15 @@ impl Shared {
         lock(&self.memories).insert(Arc::clone(name), memory);
     }
 
+    /// Whether passes work on this generation of an environment already.
+    pub(crate) fn works_on(&self, name: &str, generation: Option<i64>) -> bool {
+        match lock(&self.memories).get(name) {
+            Some(memory) => memory.generation() == generation,
+            // It has no pass yet, or one runs just now.
+            None => self.holdings.looks_after(name),
+        }
+    }
+
     /// An environment is gone, or another replica's.
     pub(crate) fn forget(&self, name: &EnvName) {
         self.holdings.remove(name);

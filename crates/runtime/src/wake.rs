@@ -145,7 +145,11 @@ impl Wake {
                 change.object["pause"].clone(),
                 change.object["deletion_requested_at"].clone(),
             );
-            let news = self.polled.insert(change.name.clone(), wanted.clone()).as_ref() != Some(&wanted);
+            let news = match self.polled.insert(change.name.clone(), wanted.clone()) {
+                Some(before) => before != wanted,
+                // Mostly a status that we wrote ourselves.
+                None => !self.shared.works_on(&change.name, change.object["generation"].as_i64()),
+            };
             if news && change.object["account"].as_str().is_some_and(|account| self.owns(account)) {
                 self.add(&change.name, Priority::User);
             }

@@ -85,19 +85,19 @@ async fn a_sweep_that_changes_nothing_writes_freshness_and_nothing_else() {
     rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
     let runtime = rig.start();
     rig.wait_for("prod", "Synced", "True InSync").await;
-    let sweeps_until = |n: usize| async move { n };
     let (version, sweeps, calls) = loop {
         // The passes that the creation woke come to rest first.
         let before = (rig.store.resource_version().await.unwrap(), rig.cloud.sweeps());
-        let wanted = sweeps_until(before.1 + 5).await;
-        eventually("five sweeps", || async { (rig.cloud.sweeps() >= wanted).then_some(()) }).await;
+        eventually("five sweeps", || async { (rig.cloud.sweeps() >= before.1 + 5).then_some(()) }).await;
         if rig.store.resource_version().await.unwrap() == before.0 {
             break (before.0, rig.cloud.sweeps(), rig.cloud.calls().len());
         }
     };
     let observed = rig.store.sweeps(&[]).await.unwrap();
+    let passes = rig.passes();
     eventually("ten more", || async { (rig.cloud.sweeps() >= sweeps + 10).then_some(()) }).await;
     assert_eq!(rig.store.resource_version().await.unwrap(), version);
+    assert_eq!(rig.passes(), passes, "no pass was woken");
     assert!(rig.cloud.calls()[calls..].iter().all(|call| call.starts_with("observe ")), "only sweeps");
     let now = rig.store.sweeps(&[]).await.unwrap();
     assert!(now[0].observed_at > observed[0].observed_at, "the freshness went on");
@@ -301,5 +301,27 @@ async fn a_pause_is_heard_between_two_steps_of_one_pass() {
     rig.cloud.go_on();
     rig.wait_for("prod", "Paused", "True Paused").await;
     assert_eq!(rig.cloud.writes(), ["CreateCrate one"]);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_environments_share_one_sweep_of_each_kind() {
+    let rig = Rig::new().await;
+    let names: Vec<String> = (0..30).map(|n| format!("env-{n}")).collect();
+    for name in &names {
+        let (one, two) = (format!("{name}-one"), format!("{name}-two"));
+        rig.declare(name, spec(&[(&one, "red"), (&two, "blue lid")], json!({}))).await;
+    }
+    let runtime = rig.start();
+    for name in &names {
+        rig.wait_for(name, "Synced", "True InSync").await;
+    }
+    let writes = rig.cloud.writes().len();
+    assert_eq!(writes, 90, "each object is made once");
+    let (sweeps, start) = (rig.cloud.sweeps(), tokio::time::Instant::now());
+    eventually("twenty sweeps", || async { (rig.cloud.sweeps() >= sweeps + 20).then_some(()) }).await;
+    // Crates each 100 ms and lids each 200 ms, however many environments there are: 15 in a second.
+    assert!(start.elapsed() >= std::time::Duration::from_millis(900), "{:?}", start.elapsed());
+    assert_eq!(rig.cloud.writes().len(), writes);
     runtime.shutdown().await;
 }

@@ -75,6 +75,11 @@ async fn pass(shared: &Shared, shard: &Shard, name: &EnvName, row: EnvironmentRo
 }
 
 impl Memory {
+    /// The generation that the last pass worked on.
+    pub(crate) fn generation(&self) -> Option<i64> {
+        self.document.as_ref().map(|document| document.generation)
+    }
+
     fn new(uid: uuid::Uuid, epoch: i64) -> Self {
         Self {
             uid,

@@ -202,9 +202,19 @@ impl Rig {
 
     /// How often a key was put into a queue.
     pub(crate) fn queue_adds(&self) -> u64 {
+        self.counted("workqueue_adds_total")
+    }
+
+    /// How many passes have ended.
+    pub(crate) fn passes(&self) -> u64 {
+        self.counted("controller_runtime_reconcile_total")
+    }
+
+    /// The sum over all labels of a counter.
+    fn counted(&self, name: &str) -> u64 {
         let text = self.metrics.render(Timestamp::UNIX_EPOCH);
-        let line = text.lines().find_map(|line| line.strip_prefix("workqueue_adds_total{name=\"environment\"} "));
-        line.map_or(0, |count| count.parse().expect("a count"))
+        let lines = text.lines().filter(|line| line.split('{').next() == Some(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     pub(crate) async fn delete(&self, name: &str) {
