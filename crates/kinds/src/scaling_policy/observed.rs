@@ -2,10 +2,6 @@
 
 use serde::Serialize;
 
-/// Pause that AWS uses for an ECS service when none is given. (Application Auto Scaling API Reference,
-/// TargetTrackingScalingPolicyConfiguration.)
-pub(super) const DEFAULT_COOLDOWN_S: u32 = 300;
-
 /// What AWS says of a scaling policy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,13 +12,15 @@ use model::observation::Unknown;
 use model::{ActError, Class, Effect, Observation, ObserveError, Step};
 
 use super::errors::classify;
-use super::observed::DEFAULT_COOLDOWN_S;
 use super::{Action, Metric, Observed, POLICY_NAME};
 use crate::provider::{Acted, ObserveKey, Observed as Batch, Provider as KindProvider, Scope, instruction};
 
 const DESCRIBE: &str = "application-autoscaling:DescribeScalingPolicies";
 const PUT: &str = "application-autoscaling:PutScalingPolicy";
 
+/// Pause that AWS uses for an ECS service when none is given. (Application Auto Scaling API Reference,
+/// TargetTrackingScalingPolicyConfiguration.)
+const DEFAULT_COOLDOWN_S: u32 = 300;
 /// Policies a page. (Application Auto Scaling API Reference, DescribeScalingPolicies.)
 const PER_PAGE: i32 = 10;
 /// Above so many keys, reading all policies of the namespace costs no more calls than asking for each resource.

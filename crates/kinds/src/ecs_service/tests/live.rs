@@ -234,7 +234,7 @@ async fn a_deleted_service_is_made_again_once_it_has_drained() {
 
 #[tokio::test]
 async fn a_batch_that_fails_makes_only_its_own_services_unknown() {
-    let mut stage = Stage::converged().await;
+    let stage = Stage::converged().await;
     let second = json!({ "cluster": "other", "serviceName": "outsider", "taskDefinition": "eventchain-event-service",
         "desiredCount": 0, "launchType": "FARGATE",
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a1b2c3d4e5f60718"] } } });
