@@ -48,7 +48,7 @@ pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> 
             return Ok(wanted.answer(wire::EVENT, empty(&state).await?, |row: EventRow| wire::event(&row)));
         }
     }
-    let page = if labels.is_empty() && uid.is_none() {
+    let mut page = if labels.is_empty() && uid.is_none() {
         state.store.list_events(&filter, wanted.page()).await?
     } else {
         let keep = |row: &EventRow| {
@@ -60,6 +60,10 @@ pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> 
         let read = |page| async move { state.store.list_events(filter, &page).await };
         wanted.filtered(read, keep, |row| row.name.clone()).await?
     };
+    // Names say nothing: a list that is read whole is told in the order in which it happened.
+    if wanted.is_whole(&page) {
+        page.items.sort_by_key(|row| (row.last_seen, row.resource_version));
+    }
     Ok(wanted.answer(wire::EVENT, page, |row| wire::event(&row)))
 }
 

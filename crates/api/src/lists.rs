@@ -44,6 +44,11 @@ impl Wanted {
         Ok(Self { page: PageRequest { limit, after }, first_version })
     }
 
+    /// Whether a page holds the whole list.
+    pub(crate) fn is_whole<T>(&self, page: &Page<T>) -> bool {
+        self.page.after.is_none() && page.next.is_none()
+    }
+
     /// What the store is asked for, where it can select by everything.
     pub(crate) fn page(&self) -> &PageRequest {
         &self.page

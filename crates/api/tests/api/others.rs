@@ -126,6 +126,10 @@ async fn events_are_kubernetes_events() {
     assert_eq!(drift["metadata"]["labels"]["eventchain.io/environment"], "a");
     assert!(drift["metadata"]["annotations"]["eventchain.io/details"].as_str().unwrap().contains("r-1"));
 
+    let reasons: Vec<&str> =
+        list["items"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["Released", "DriftDetected"], "in the order of their latest occurrence");
+
     let uid = api.store.get_environment("a").await.unwrap().uid;
     let namespaced = "/api/v1/namespaces/default/events";
     for (path, count) in [
