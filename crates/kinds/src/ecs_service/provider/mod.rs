@@ -149,6 +149,16 @@ async fn describe(clients: &RegionClients, cluster: &str, names: &[&str]) -> Res
             request_id: None,
         });
     }
+    // One service that is asked for is there or among the failures; a success with neither proves no absence.
+    if names.len() == 1 && answer.services().is_empty() && answer.failures().is_empty() {
+        return Err(ObserveError {
+            class: Class::Transient,
+            operation: DESCRIBE.to_owned(),
+            code: "PartialAnswer".to_owned(),
+            message: format!("{}: neither among the services nor among the failures", names[0]),
+            request_id: None,
+        });
+    }
     Ok(answer.services.unwrap_or_default().into_iter().filter(|live| live.status() != Some("INACTIVE")).collect())
 }
 
