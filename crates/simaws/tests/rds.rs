@@ -11,10 +11,27 @@ fn still() -> Sim {
 }
 
 const INSTANCE: [&str; 21] = [
-    "rds", "create-db-instance", "--db-instance-identifier", "eventchain-prod-db", "--db-instance-class", "db.t3.medium",
-    "--engine", "postgres", "--engine-version", "13.7", "--master-username", "eventchain_admin",
-    "--manage-master-user-password", "--allocated-storage", "100", "--storage-encrypted", "--multi-az",
-    "--backup-retention-period", "7", "--tags", "Key=Project,Value=EventChain",
+    "rds",
+    "create-db-instance",
+    "--db-instance-identifier",
+    "eventchain-prod-db",
+    "--db-instance-class",
+    "db.t3.medium",
+    "--engine",
+    "postgres",
+    "--engine-version",
+    "13.7",
+    "--master-username",
+    "eventchain_admin",
+    "--manage-master-user-password",
+    "--allocated-storage",
+    "100",
+    "--storage-encrypted",
+    "--multi-az",
+    "--backup-retention-period",
+    "7",
+    "--tags",
+    "Key=Project,Value=EventChain",
 ];
 
 #[tokio::test]
@@ -41,8 +58,18 @@ async fn the_cli_creates_modifies_and_snapshots_an_instance_and_copies_the_snaps
     sim.clock().advance(Duration::from_secs(60));
     let there = ["--region", "us-west-2"];
     let copy = [
-        "rds", "copy-db-snapshot", "--source-db-snapshot-identifier", &arn, "--target-db-snapshot-identifier", name[1],
-        "--kms-key-id", "alias/aws/rds", "--source-region", "us-east-1", there[0], there[1],
+        "rds",
+        "copy-db-snapshot",
+        "--source-db-snapshot-identifier",
+        &arn,
+        "--target-db-snapshot-identifier",
+        name[1],
+        "--kms-key-id",
+        "alias/aws/rds",
+        "--source-region",
+        "us-east-1",
+        there[0],
+        there[1],
     ];
     assert_eq!(cli.ok(&copy).await["DBSnapshot"]["SourceRegion"], "us-east-1");
     sim.clock().advance(Duration::from_secs(60));

@@ -218,7 +218,8 @@ impl Differences {
         if declared == live {
             return;
         }
-        let list = |groups: &std::collections::BTreeSet<String>| Value::from(groups.iter().cloned().collect::<Vec<_>>());
+        let list =
+            |groups: &std::collections::BTreeSet<String>| Value::from(groups.iter().cloned().collect::<Vec<_>>());
         let change = FieldChange::new("securityGroups", list(live), list(declared));
         let (risk, reason) = if declared.is_superset(live) {
             (Risk::Safe, "adds security groups")
@@ -240,7 +241,8 @@ impl Differences {
             && weekly.overlaps(daily)
         {
             // One of the two is not declared, or the document would have been refused.
-            let path = if backup.is_some() { "spec.database.maintenanceWindow" } else { "spec.database.backups.window" };
+            let path =
+                if backup.is_some() { "spec.database.maintenanceWindow" } else { "spec.database.backups.window" };
             let message = format!("backup window {daily} and maintenance window {weekly} overlap; declare {path} too");
             self.waits.push(Wait::new(WaitKind::Stalled, "WindowsOverlap", message));
             return;
@@ -291,7 +293,9 @@ impl Differences {
             }
             // AWS upgraded it, as it was told to.
             Standing::NewerMinor if auto => {}
-            Standing::NewerMinor | Standing::NewerMajor if pending.is_some() && standing(declared, live) == Standing::Fits => {
+            Standing::NewerMinor | Standing::NewerMajor
+                if pending.is_some() && standing(declared, live) == Standing::Fits =>
+            {
                 let reason = "takes back what is pending";
                 self.change(false, Risk::Safe, reason, change(effective)).engine_version = Some(live.clone());
             }
@@ -336,7 +340,9 @@ impl Differences {
         } else {
             let least = live + live.div_ceil(10);
             if declared < least {
-                let message = format!("{id} has {live} GiB, and AWS grows storage by 10 % at least: declare {least} or more in {PATH}");
+                let message = format!(
+                    "{id} has {live} GiB, and AWS grows storage by 10 % at least: declare {least} or more in {PATH}"
+                );
                 self.waits.push(Wait::new(WaitKind::Stalled, "StorageGrowthTooSmall", message));
                 return;
             }

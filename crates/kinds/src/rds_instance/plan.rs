@@ -142,7 +142,8 @@ fn pending_wait(context: &PlanContext<'_>, observed: &Observed, differences: &Di
         return None;
     }
     let fields: Vec<String> = differences.pending.iter().map(ToString::to_string).collect();
-    let message = format!("pending until the maintenance window {}: {}", observed.maintenance_window, fields.join(", "));
+    let message =
+        format!("pending until the maintenance window {}: {}", observed.maintenance_window, fields.join(", "));
     let wait = Wait::new(WaitKind::Progressing, "PendingUntilWindow", message);
     Some(match WeeklyWindow::parse(&observed.maintenance_window) {
         Ok(window) if status::of(&observed.status) == Status::Available => wait.until(window.opens_after(context.now)),
@@ -173,7 +174,11 @@ impl Kind for RdsInstance {
             return ResourcePlan::wait(Wait::new(
                 WaitKind::Stalled,
                 "SpecIncomplete",
-                format!("{} does not exist, and to create it these must be given: {}", desired.identifier, missing.join(", ")),
+                format!(
+                    "{} does not exist, and to create it these must be given: {}",
+                    desired.identifier,
+                    missing.join(", ")
+                ),
             ));
         }
         ResourcePlan::step(

@@ -79,6 +79,7 @@ fn reasons(plan: &ResourcePlan) -> Vec<&str> {
     plan.waits.iter().map(|wait| &*wait.reason).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every declared field is optional")]
 fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
@@ -95,18 +96,66 @@ fn each_field_has_its_risk_and_only_some_need_apply_immediately() {
         ("retention up", |d| d.retention_days = Some(30), Risk::Safe, false, json!({ "retentionDays": 30 })),
         ("retention down", |d| d.retention_days = Some(3), Risk::Destructive, false, json!({ "retentionDays": 3 })),
         ("retention off", |d| d.retention_days = Some(0), Risk::Destructive, true, json!({ "retentionDays": 0 })),
-        ("backup window", |d| d.backup_window = text("01:00-02:00"), Risk::Safe, false, json!({ "backupWindow": "01:00-02:00" })),
-        ("protection off", |d| d.deletion_protection = Some(false), Risk::Destructive, false, json!({ "deletionProtection": false })),
-        ("auto minor off", |d| d.auto_minor_version_upgrade = Some(false), Risk::Safe, false, json!({ "autoMinorVersionUpgrade": false })),
-        ("public", |d| d.publicly_accessible = Some(true), Risk::Destructive, false, json!({ "publiclyAccessible": true })),
-        ("more groups", |d| d.security_groups = Some(["sg-1".to_owned(), "sg-2".to_owned()].into()), Risk::Safe, false, json!({ "securityGroups": ["sg-1", "sg-2"] })),
-        ("other groups", |d| d.security_groups = Some(["sg-2".to_owned()].into()), Risk::Disruptive, false, json!({ "securityGroups": ["sg-2"] })),
-        ("class", |d| d.instance_class = text("db.t3.large"), Risk::Disruptive, true, json!({ "instanceClass": "db.t3.large" })),
+        (
+            "backup window",
+            |d| d.backup_window = text("01:00-02:00"),
+            Risk::Safe,
+            false,
+            json!({ "backupWindow": "01:00-02:00" }),
+        ),
+        (
+            "protection off",
+            |d| d.deletion_protection = Some(false),
+            Risk::Destructive,
+            false,
+            json!({ "deletionProtection": false }),
+        ),
+        (
+            "auto minor off",
+            |d| d.auto_minor_version_upgrade = Some(false),
+            Risk::Safe,
+            false,
+            json!({ "autoMinorVersionUpgrade": false }),
+        ),
+        (
+            "public",
+            |d| d.publicly_accessible = Some(true),
+            Risk::Destructive,
+            false,
+            json!({ "publiclyAccessible": true }),
+        ),
+        (
+            "more groups",
+            |d| d.security_groups = Some(["sg-1".to_owned(), "sg-2".to_owned()].into()),
+            Risk::Safe,
+            false,
+            json!({ "securityGroups": ["sg-1", "sg-2"] }),
+        ),
+        (
+            "other groups",
+            |d| d.security_groups = Some(["sg-2".to_owned()].into()),
+            Risk::Disruptive,
+            false,
+            json!({ "securityGroups": ["sg-2"] }),
+        ),
+        (
+            "class",
+            |d| d.instance_class = text("db.t3.large"),
+            Risk::Disruptive,
+            true,
+            json!({ "instanceClass": "db.t3.large" }),
+        ),
         ("single zone", |d| d.multi_az = Some(false), Risk::Disruptive, true, json!({ "multiAz": false })),
         ("storage type", |d| d.storage_type = text("gp3"), Risk::Disruptive, true, json!({ "storageType": "gp3" })),
         ("growth", |d| d.storage_gib = Some(200), Risk::Safe, true, json!({ "storageGib": 200 })),
         ("minor", |d| d.engine_version = text("13.8"), Risk::Disruptive, true, json!({ "engineVersion": "13.8" })),
-        ("major", |d| d.engine_version = text("14"), Risk::Disruptive, true, json!({ "engineVersion": "14", "allowMajorVersionUpgrade": true })),
+        (
+            "major",
+            |d| d.engine_version = text("14"),
+            Risk::Disruptive,
+            true,
+            json!({ "engineVersion": "14", "allowMajorVersionUpgrade": true }),
+        ),
     ];
     for (name, declare, risk, immediately, settings) in rows {
         let mut desired = bare();
@@ -163,7 +212,9 @@ fn with_pending(values: Value) -> Observed {
 
 #[test]
 fn what_is_pending_is_waited_for_until_the_maintenance_window_and_not_asked_for_again() {
-    let observed = with_pending(json!({ "DBInstanceClass": "db.t3.large", "AllocatedStorage": 200, "MultiAZ": false, "EngineVersion": "13.8", "BackupRetentionPeriod": 30 }));
+    let observed = with_pending(
+        json!({ "DBInstanceClass": "db.t3.large", "AllocatedStorage": 200, "MultiAZ": false, "EngineVersion": "13.8", "BackupRetentionPeriod": 30 }),
+    );
     let desired = Desired {
         instance_class: text("db.t3.large"),
         storage_gib: Some(200),
@@ -343,7 +394,10 @@ fn deletion_takes_off_protection_first_and_leaves_a_final_snapshot() {
     let open = Observed { deletion_protection: false, ..live() };
     let second = RdsInstance::plan_delete(&context, &open);
     assert_eq!(second.risk(), Some(Risk::Destructive));
-    assert_eq!(second.steps[0].body, json!({ "action": "deleteDBInstance", "finalSnapshot": "db1-final-202602011020" }));
+    assert_eq!(
+        second.steps[0].body,
+        json!({ "action": "deleteDBInstance", "finalSnapshot": "db1-final-202602011020" })
+    );
     for status in ["deleting", "backing-up", "failed"] {
         let plan = RdsInstance::plan_delete(&context, &Observed { status: status.to_owned(), ..open.clone() });
         assert!(plan.steps.is_empty() && !plan.waits.is_empty(), "{status}: {plan}");
@@ -352,9 +406,8 @@ fn deletion_takes_off_protection_first_and_leaves_a_final_snapshot() {
 
 #[test]
 fn a_status_tells_whether_it_serves() {
-    let health = |status: &str| {
-        RdsInstance::health(&context(), &bare(), &Observed { status: status.to_owned(), ..live() })
-    };
+    let health =
+        |status: &str| RdsInstance::health(&context(), &bare(), &Observed { status: status.to_owned(), ..live() });
     for status in ["available", "backing-up", "storage-optimization"] {
         assert_eq!(health(status), Health::Ready, "{status}");
     }

@@ -111,9 +111,7 @@ fn due(context: &PlanContext<'_>, desired: &Desired, observed: &Observed, plan: 
         let body = Action::CreateDBSnapshot { id: id.clone(), tags: desired.tags.clone() }.body();
         let change = FieldChange::new(format!("snapshots[{id:?}]"), Value::Null, slot.to_string());
         let reason = format!("the slot {slot} has no snapshot");
-        plan.steps.push(
-            Step::new("CreateDBSnapshot", Verb::Create, Risk::Safe, reason, body).changing(vec![change]),
-        );
+        plan.steps.push(Step::new("CreateDBSnapshot", Verb::Create, Risk::Safe, reason, body).changing(vec![change]));
     }
 }
 
@@ -207,9 +205,7 @@ impl Kind for RdsSnapshot {
         if name != "available" {
             return None;
         }
-        let shown = |s: &Snapshot| {
-            json!({ "id": s.id, "arn": s.arn, "createdAt": s.created_at, "encrypted": s.encrypted, "tags": s.tags })
-        };
+        let shown = |s: &Snapshot| json!({ "id": s.id, "arn": s.arn, "createdAt": s.created_at, "encrypted": s.encrypted, "tags": s.tags });
         Some(observed.snapshots.iter().filter(|s| s.is_available()).map(shown).collect())
     }
 

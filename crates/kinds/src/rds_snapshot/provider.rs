@@ -37,7 +37,8 @@ impl Provider {
         clients: &RegionClients,
         instances: Option<Vec<String>>,
     ) -> Result<BTreeMap<String, Observed>, ObserveError> {
-        let filter = instances.map(|names| vec![Filter::builder().name("db-instance-id").set_values(Some(names)).build()]);
+        let filter =
+            instances.map(|names| vec![Filter::builder().name("db-instance-id").set_values(Some(names)).build()]);
         let mut found: BTreeMap<String, Observed> = BTreeMap::new();
         let mut guard = TokenGuard::new(DESCRIBE);
         let mut marker = None;

@@ -16,17 +16,40 @@ const ENGINES: &[Engine] = &[
         port: 5432,
         license: "postgresql-license",
         versions: &[
-            "13.7", "13.8", "13.11", "13.14", "13.18", "14.7", "14.12", "14.15", "15.4", "15.7", "15.10", "16.3", "16.4",
-            "16.6", "17.2",
+            "13.7", "13.8", "13.11", "13.14", "13.18", "14.7", "14.12", "14.15", "15.4", "15.7", "15.10", "16.3",
+            "16.4", "16.6", "17.2",
         ],
     },
-    Engine { name: "mysql", port: 3306, license: "general-public-license", versions: &["8.0.35", "8.0.39", "8.0.40", "8.4.3"] },
-    Engine { name: "mariadb", port: 3306, license: "general-public-license", versions: &["10.11.8", "10.11.9", "11.4.3"] },
+    Engine {
+        name: "mysql",
+        port: 3306,
+        license: "general-public-license",
+        versions: &["8.0.35", "8.0.39", "8.0.40", "8.4.3"],
+    },
+    Engine {
+        name: "mariadb",
+        port: 3306,
+        license: "general-public-license",
+        versions: &["10.11.8", "10.11.9", "11.4.3"],
+    },
 ];
 
 const CLASSES: &[&str] = &[
-    "db.t3.micro", "db.t3.small", "db.t3.medium", "db.t3.large", "db.t4g.micro", "db.t4g.small", "db.t4g.medium", "db.t4g.large",
-    "db.m5.large", "db.m5.xlarge", "db.m6g.large", "db.m6g.xlarge", "db.r5.large", "db.r5.xlarge", "db.r6g.large",
+    "db.t3.micro",
+    "db.t3.small",
+    "db.t3.medium",
+    "db.t3.large",
+    "db.t4g.micro",
+    "db.t4g.small",
+    "db.t4g.medium",
+    "db.t4g.large",
+    "db.m5.large",
+    "db.m5.xlarge",
+    "db.m6g.large",
+    "db.m6g.xlarge",
+    "db.r5.large",
+    "db.r5.xlarge",
+    "db.r6g.large",
     "db.r6g.xlarge",
 ];
 
@@ -92,7 +115,7 @@ fn describe_version(ctx: &Ctx<'_>, engine: &Engine, version: &str) -> Doc {
         .map(|v| {
             let is_major = major(engine.name, v) != major(engine.name, version);
             doc! { "Engine" => engine.name, "EngineVersion" => *v, "Description" => format!("{} {v}", engine.name),
-                   "AutoUpgrade" => false, "IsMajorVersionUpgrade" => is_major }
+            "AutoUpgrade" => false, "IsMajorVersionUpgrade" => is_major }
         })
         .collect();
     doc! {
@@ -133,8 +156,7 @@ pub(super) fn describe_versions(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 pub(super) fn describe_orderable(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let name = input.need("Engine");
     let engine = engine(name)?;
-    let zones: Vec<Doc> =
-        ["a", "b", "c"].iter().map(|z| doc! { "Name" => format!("{}{z}", ctx.region()) }).collect();
+    let zones: Vec<Doc> = ["a", "b", "c"].iter().map(|z| doc! { "Name" => format!("{}{z}", ctx.region()) }).collect();
     let mut options = Vec::new();
     for version in engine.versions.iter().filter(|v| input.text("EngineVersion").is_none_or(|w| **v == w)) {
         for class in CLASSES.iter().filter(|c| input.text("DBInstanceClass").is_none_or(|w| **c == w)) {
@@ -155,15 +177,14 @@ pub(super) fn describe_orderable(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 
 /// API Reference, DescribeDBParameterGroups: the default ones.
 pub(super) fn describe_parameter_groups(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
-    let mut families: Vec<String> =
-        ENGINES.iter().flat_map(|e| e.versions.iter().map(|v| family(e.name, v))).collect();
+    let mut families: Vec<String> = ENGINES.iter().flat_map(|e| e.versions.iter().map(|v| family(e.name, v))).collect();
     families.dedup();
     let groups: Vec<Doc> = families
         .iter()
         .map(|f| {
             let name = format!("default.{f}");
             doc! { "DBParameterGroupFamily" => f, "Description" => format!("Default parameter group for {f}"),
-                   "DBParameterGroupArn" => ctx.arn("rds", &format!("pg:{name}")), "DBParameterGroupName" => name }
+            "DBParameterGroupArn" => ctx.arn("rds", &format!("pg:{name}")), "DBParameterGroupName" => name }
         })
         .filter(|g| input.text("DBParameterGroupName").is_none_or(|n| g.need("DBParameterGroupName") == n))
         .collect();
@@ -187,9 +208,9 @@ pub(super) fn describe_option_groups(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome 
         .map(|(engine, major)| {
             let name = format!("default:{engine}-{}", major.replace('.', "-"));
             doc! { "EngineName" => *engine, "MajorEngineVersion" => major,
-                   "OptionGroupDescription" => format!("Default option group for {engine} {major}"),
-                   "OptionGroupArn" => ctx.arn("rds", &format!("og:{name}")), "OptionGroupName" => name,
-                   "AllowsVpcAndNonVpcInstanceMemberships" => true }
+            "OptionGroupDescription" => format!("Default option group for {engine} {major}"),
+            "OptionGroupArn" => ctx.arn("rds", &format!("og:{name}")), "OptionGroupName" => name,
+            "AllowsVpcAndNonVpcInstanceMemberships" => true }
         })
         .filter(|g| input.text("OptionGroupName").is_none_or(|n| g.need("OptionGroupName") == n))
         .collect();

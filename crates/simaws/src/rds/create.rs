@@ -17,7 +17,9 @@ pub(super) fn check_storage(storage_type: &str, gib: i64, iops: Option<i64>) -> 
         other => return Err(AwsError::new("StorageTypeNotSupported", format!("Invalid storage type: {other}"))),
     };
     if !(least..=most).contains(&gib) {
-        return Err(errors::value(format!("Invalid storage size for {storage_type}: {gib} (from {least} to {most} GiB)")));
+        return Err(errors::value(format!(
+            "Invalid storage size for {storage_type}: {gib} (from {least} to {most} GiB)"
+        )));
     }
     if storage_type.starts_with("io") && iops.is_none() {
         return Err(errors::combination(format!("You must specify Iops with storage type {storage_type}.")));
@@ -133,8 +135,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     if !encrypted && input.has("KmsKeyId") {
         return Err(errors::combination("You must turn on StorageEncrypted to specify KmsKeyId."));
     }
-    let kms_key =
-        encrypted.then(|| key_arn(ctx, input.text("KmsKeyId").unwrap_or("alias/aws/rds"))).transpose()?;
+    let kms_key = encrypted.then(|| key_arn(ctx, input.text("KmsKeyId").unwrap_or("alias/aws/rds"))).transpose()?;
     let secret_key = key_arn(ctx, input.text("MasterUserSecretKmsKeyId").unwrap_or("alias/aws/secretsmanager"))?;
     let backup_window = input.text("PreferredBackupWindow").unwrap_or("06:00-06:30").to_owned();
     let maintenance_window =
@@ -149,7 +150,9 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let subnet_group = input.text("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
     let multi_az = input.flag("MultiAZ").unwrap_or(false);
     if multi_az && input.has("AvailabilityZone") {
-        return Err(errors::combination("Requesting a specific availability zone is not valid for Multi-AZ instances."));
+        return Err(errors::combination(
+            "Requesting a specific availability zone is not valid for Multi-AZ instances.",
+        ));
     }
     let (now, arn) = (ctx.now(), ctx.arn("rds", &format!("db:{id}")));
     let zone = input.owned("AvailabilityZone").unwrap_or_else(|| format!("{}a", ctx.region()));

@@ -21,7 +21,7 @@ fn subnet_group(state: &State, instance: &Instance, region: &str) -> Doc {
     match state.subnet_groups.get(&instance.subnet_group) {
         Some(group) => show_subnet_group(group, region, true),
         None => doc! { "DBSubnetGroupName" => &instance.subnet_group, "DBSubnetGroupDescription" => "default",
-                       "VpcId" => "vpc-default", "SubnetGroupStatus" => "Complete" },
+        "VpcId" => "vpc-default", "SubnetGroupStatus" => "Complete" },
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) fn show_subnet_group(group: &SubnetGroup, region: &str, inside: bool)
         .map(|(n, id)| {
             let zone = format!("{region}{}", ["a", "b", "c"][n % 3]);
             doc! { "SubnetIdentifier" => id, "SubnetAvailabilityZone" => doc! { "Name" => zone },
-                   "SubnetOutpost" => Doc::empty(), "SubnetStatus" => "Active" }
+            "SubnetOutpost" => Doc::empty(), "SubnetStatus" => "Active" }
         })
         .collect();
     doc! {
@@ -164,8 +164,7 @@ pub(super) fn filters(input: &Doc, known: &[&str]) -> Result<Vec<(String, BTreeS
 pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let filters = filters(input, &["db-cluster-id", "db-instance-id", "dbi-resource-id", "domain", "engine"])?;
     let size = usize::try_from(input.int("MaxRecords").unwrap_or(100)).unwrap_or(100);
-    let pager =
-        Pager::new(ctx, "DescribeDBInstances", input.text("Marker"), size).map_err(|_| errors::bad_marker())?;
+    let pager = Pager::new(ctx, "DescribeDBInstances", input.text("Marker"), size).map_err(|_| errors::bad_marker())?;
     let (now, region) = (ctx.now(), ctx.region().to_owned());
     if let Some(given) = input.text("DBInstanceIdentifier") {
         let id = identifier(given);

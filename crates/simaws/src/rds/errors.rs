@@ -36,8 +36,9 @@ pub(super) fn subnet_group_not_found(name: &str) -> AwsError {
 
 pub(super) fn key_not_accessible(key: Option<&str>) -> AwsError {
     let key = key.map_or_else(|| "None".to_owned(), str::to_owned);
-    let message =
-        format!("The target KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it.");
+    let message = format!(
+        "The target KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it."
+    );
     AwsError::new("KMSKeyNotAccessibleFault", message)
 }
 

@@ -74,7 +74,8 @@ impl Service for Rds {
             Op::write("CreateDBSnapshot", shapes::create_snapshot(), snapshots::create),
             Op::write("CopyDBSnapshot", shapes::copy_snapshot(), copies::copy),
             Op::write("DeleteDBSnapshot", [shapes::snapshot_id()], snapshots::delete),
-            Op::read("DescribeDBSnapshots", shapes::describe_snapshots(), snapshots::describe).paged("Marker", "Marker"),
+            Op::read("DescribeDBSnapshots", shapes::describe_snapshots(), snapshots::describe)
+                .paged("Marker", "Marker"),
             Op::read("DescribeDBSnapshotAttributes", [shapes::snapshot_id()], snapshots::describe_attributes),
             Op::write("CreateDBSubnetGroup", shapes::create_subnet_group(), subnet_groups::create),
             Op::write("ModifyDBSubnetGroup", shapes::modify_subnet_group(), subnet_groups::modify),
@@ -86,7 +87,11 @@ impl Service for Rds {
             Op::read("ListTagsForResource", [shapes::resource()], tagging::list),
             Op::read("DescribeDBEngineVersions", shapes::engine_versions(), catalogue::describe_versions),
             Op::read("DescribeOrderableDBInstanceOptions", shapes::orderable(), catalogue::describe_orderable),
-            Op::read("DescribeDBParameterGroups", shapes::paged("DBParameterGroupName"), catalogue::describe_parameter_groups),
+            Op::read(
+                "DescribeDBParameterGroups",
+                shapes::paged("DBParameterGroupName"),
+                catalogue::describe_parameter_groups,
+            ),
             Op::read("DescribeOptionGroups", shapes::paged("OptionGroupName"), catalogue::describe_option_groups),
             Op::read(
                 "DescribePendingMaintenanceActions",

@@ -165,7 +165,8 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         return Err(errors::snapshot_state(format!("Snapshot {id} is automated and can't be deleted.")));
     }
     if !["available", "failed"].contains(&snapshot.status) {
-        let message = format!("Cannot delete the snapshot because it is not currently in the available or failed state: {id}");
+        let message =
+            format!("Cannot delete the snapshot because it is not currently in the available or failed state: {id}");
         return Err(errors::snapshot_state(message));
     }
     snapshot.status = "deleting";
@@ -191,8 +192,7 @@ pub(super) fn describe(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let filters = filters(input, &known)?;
     let kind = input.text("SnapshotType");
     let size = usize::try_from(input.int("MaxRecords").unwrap_or(100)).unwrap_or(100);
-    let pager =
-        Pager::new(ctx, "DescribeDBSnapshots", input.text("Marker"), size).map_err(|_| errors::bad_marker())?;
+    let pager = Pager::new(ctx, "DescribeDBSnapshots", input.text("Marker"), size).map_err(|_| errors::bad_marker())?;
     let now = ctx.now();
     let wanted_id = input.text("DBSnapshotIdentifier").map(identifier);
     if let Some(id) = &wanted_id
@@ -240,5 +240,7 @@ pub(super) fn describe_attributes(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         return Err(errors::snapshot_not_found(&id));
     }
     let restore = doc! { "AttributeName" => "restore", "AttributeValues" => Vec::<Doc>::new() };
-    Ok(doc! { "DBSnapshotAttributesResult" => doc! { "DBSnapshotIdentifier" => id, "DBSnapshotAttributes" => vec![restore] } })
+    Ok(
+        doc! { "DBSnapshotAttributesResult" => doc! { "DBSnapshotIdentifier" => id, "DBSnapshotAttributes" => vec![restore] } },
+    )
 }

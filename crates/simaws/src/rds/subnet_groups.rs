@@ -65,7 +65,10 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let group = state.subnet_groups.get(&name).ok_or_else(|| errors::subnet_group_not_found(&name))?;
     let arn = group.arn.clone();
     if let Some(user) = state.instances.values().find(|i| i.subnet_group == name) {
-        let message = format!("Cannot delete the subnet group '{name}' because at least one database instance: {} is still using it.", user.id);
+        let message = format!(
+            "Cannot delete the subnet group '{name}' because at least one database instance: {} is still using it.",
+            user.id
+        );
         return Err(AwsError::new("InvalidDBSubnetGroupStateFault", message));
     }
     state.subnet_groups.remove(&name);

@@ -86,7 +86,8 @@ fn pending(reply: &Reply) -> String {
 #[tokio::test]
 async fn an_instance_is_created_backed_up_and_then_available() {
     let sim = still();
-    let made = call(&sim, "CreateDBInstance", &create_with(&[("Tags.Tag.1.Key", "Team"), ("Tags.Tag.1.Value", "x")])).await;
+    let made =
+        call(&sim, "CreateDBInstance", &create_with(&[("Tags.Tag.1.Key", "Team"), ("Tags.Tag.1.Value", "x")])).await;
     assert_eq!(text(&made, "DBInstanceStatus"), "creating");
     assert_eq!(count(&made, "Endpoint"), 0);
     sim.clock().advance(Timings::default().rds_create);
@@ -364,7 +365,10 @@ async fn a_snapshot_takes_its_time_and_the_instance_backs_up_meanwhile() {
     assert_eq!(count(&made, "SnapshotCreateTime"), 0);
     assert_eq!(text(&describe(&sim).await, "DBInstanceStatus"), "backing-up");
     assert_eq!(call(&sim, "CreateDBSnapshot", &snapshot("s2")).await.code(), "InvalidDBInstanceState");
-    assert_eq!(call(&sim, "DeleteDBSnapshot", &[("DBSnapshotIdentifier", "s1")]).await.code(), "InvalidDBSnapshotState");
+    assert_eq!(
+        call(&sim, "DeleteDBSnapshot", &[("DBSnapshotIdentifier", "s1")]).await.code(),
+        "InvalidDBSnapshotState"
+    );
     sim.clock().advance(Timings::default().snapshot_create / 2);
     let half = call(&sim, "DescribeDBSnapshots", &[("DBSnapshotIdentifier", "s1")]).await;
     assert_eq!(text(&half, "PercentProgress"), "50");
@@ -457,7 +461,8 @@ async fn tags_are_added_removed_and_listed_by_arn() {
     let sim = still();
     instance(&sim, &[]).await;
     let arn = ("ResourceName", "arn:aws:rds:us-east-1:123456789012:db:db1");
-    let add = [arn, ("Tags.Tag.1.Key", "a"), ("Tags.Tag.1.Value", "1"), ("Tags.Tag.2.Key", "b"), ("Tags.Tag.2.Value", "2")];
+    let add =
+        [arn, ("Tags.Tag.1.Key", "a"), ("Tags.Tag.1.Value", "1"), ("Tags.Tag.2.Key", "b"), ("Tags.Tag.2.Value", "2")];
     assert_eq!(call(&sim, "AddTagsToResource", &add).await.status, 200);
     assert_eq!(call(&sim, "RemoveTagsFromResource", &[arn, ("TagKeys.member.1", "a")]).await.status, 200);
     let list = call(&sim, "ListTagsForResource", &[arn]).await;

@@ -169,8 +169,12 @@ fn the_name_taken_by_somebody_else_is_noted_and_not_touched() {
     }
 }
 
-const FOUR: [(&str, &str); 4] =
-    [("p-20260226", "available"), ("p-20260227", "available"), ("p-20260228", "available"), ("p-20260301", "available")];
+const FOUR: [(&str, &str); 4] = [
+    ("p-20260226", "available"),
+    ("p-20260227", "available"),
+    ("p-20260228", "available"),
+    ("p-20260301", "available"),
+];
 
 #[test]
 fn the_oldest_of_ours_beyond_keep_are_pruned() {
@@ -189,8 +193,7 @@ fn only_complete_ones_count_and_keep_is_never_undercut() {
 #[test]
 fn the_newest_complete_one_stays_even_when_none_is_to_be_kept() {
     let none = Desired { keep: 0, ..desired() };
-    let deleted: Vec<String> =
-        steps(&plan(&none, &observed(&FOUR))).into_iter().map(|(_, id)| id.to_owned()).collect();
+    let deleted: Vec<String> = steps(&plan(&none, &observed(&FOUR))).into_iter().map(|(_, id)| id.to_owned()).collect();
     assert_eq!(deleted, ["p-20260226", "p-20260227", "p-20260228"]);
 }
 
@@ -238,7 +241,11 @@ fn backups_are_healthy_while_the_newest_is_young_enough() {
     assert!(backup(&desired(), &observed(&[]), young).healthy, "it cannot have one yet");
     // The next slot comes before the newest is 26 h old; without another slot its age is what changes.
     assert_eq!(fresh.next, Some(at("2026-03-02T02:00:00Z")));
-    let rarely = Desired { schedule: CronSchedule::parse("0 2 * * MON", "UTC").unwrap(), max_age_seconds: Some(12 * 3600), ..desired() };
+    let rarely = Desired {
+        schedule: CronSchedule::parse("0 2 * * MON", "UTC").unwrap(),
+        max_age_seconds: Some(12 * 3600),
+        ..desired()
+    };
     let next = backup(&rarely, &observed(&[("p-20260301", "available")]), known()).next;
     assert_eq!(next, Some(at("2026-03-01T14:01:01Z")));
     let ageless = Desired { max_age_seconds: None, ..desired() };

@@ -189,9 +189,8 @@ fn it_tells_which_snapshots_must_stay() {
 
 #[test]
 fn age_counts_from_the_original_and_the_lag_is_told() {
-    let backup = |copies: &Observed, known: Known| {
-        RdsSnapshotCopy::backup(&known.context(), &desired(), copies).unwrap()
-    };
+    let backup =
+        |copies: &Observed, known: Known| RdsSnapshotCopy::backup(&known.context(), &desired(), copies).unwrap();
     let fresh = backup(&observed(&[("p-20260301", "available")]), known(&SOURCES));
     assert_eq!((fresh.newest, fresh.healthy), (Some(at("2026-03-01T02:00:00Z")), true));
     let mut old = observed(&[("p-20260227", "available")]);
