@@ -1,7 +1,7 @@
 //! What the kinds' pure tests share: a plan context with no other nodes.
 
-use engine::kind::{Output, Outputs, Owner};
 use engine::PlanContext;
+use engine::kind::{Output, Outputs, Owner};
 use jiff::Timestamp;
 use model::env::Policy;
 use model::{AwsAccountId, KindName, Observation, Region, ResourceKey};

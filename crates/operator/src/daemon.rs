@@ -55,7 +55,13 @@ pub fn open_aws(config: awskit::Config, metrics: &Metrics) -> Aws {
 
 impl Daemon {
     /// Starts runtime and API. The schema must be current.
-    pub async fn start(config: &Config, store: Store, aws: Aws, metrics: Metrics, listener: TcpListener) -> Result<Self> {
+    pub async fn start(
+        config: &Config,
+        store: Store,
+        aws: Aws,
+        metrics: Metrics,
+        listener: TcpListener,
+    ) -> Result<Self> {
         let address = listener.local_addr().context("the API's address")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Arc::new(kinds::registry());
@@ -71,7 +77,8 @@ impl Daemon {
 
         let heartbeat = runtime.heartbeat();
         let api_clock = Arc::clone(&clock);
-        let mut state = api::ApiState::new(store, registry, config.installation.clone(), Arc::new(move || api_clock.now()));
+        let mut state =
+            api::ApiState::new(store, registry, config.installation.clone(), Arc::new(move || api_clock.now()));
         let (rendered, render_clock) = (metrics.clone(), Arc::clone(&clock));
         state.metrics_render = Arc::new(move || rendered.render(render_clock.now()));
         state.liveness = Arc::new(move || match heartbeat.age() {

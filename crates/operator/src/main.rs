@@ -33,7 +33,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&daemon::open_aws(config.awskit(), &metrics)));
             plan_file::run(&environment, &registry, &cloud, &config.installation, daemon::now()).await?;
         }
-        Command::Dev { demo, port, aws_port, log } => return dev::run(&dev::Options { demo, port, aws_port, log }).await,
+        Command::Dev { demo, port, aws_port, log } => {
+            return dev::run(&dev::Options { demo, port, aws_port, log }).await;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

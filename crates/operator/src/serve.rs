@@ -94,7 +94,8 @@ pub async fn migrate() -> Result<()> {
 pub async fn healthcheck(file: Option<&Path>) -> Result<()> {
     let config = config::load(file, std::env::vars())?;
     let client = Client::new(format!("http://{}", config.http.listen));
-    let reply = tokio::time::timeout(Duration::from_secs(3), client.get("/livez")).await.context("no answer within 3 s")??;
+    let reply =
+        tokio::time::timeout(Duration::from_secs(3), client.get("/livez")).await.context("no answer within 3 s")??;
     anyhow::ensure!(reply.status == 200, "HTTP {}: {}", reply.status, reply.text);
     Ok(())
 }

@@ -161,7 +161,10 @@ impl Player {
         }
         for done in done {
             let outcome = if done.ok { "" } else { " FAILED" };
-            self.show(&format!("{}: {} [{}]{outcome}: {}", done.key, done.step.operation, done.step.risk, done.step.reason));
+            self.show(&format!(
+                "{}: {} [{}]{outcome}: {}",
+                done.key, done.step.operation, done.step.risk, done.step.reason
+            ));
             if done.step.verb != model::plan::Verb::Create {
                 for change in &done.step.changes {
                     self.show(&format!("    {change}"));

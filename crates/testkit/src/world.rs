@@ -18,7 +18,7 @@ use kinds::aws::AwsCloud;
 use kinds::provider::{Cloud, ObserveKey, Scope};
 use model::observation::Unknown;
 use model::schedule::Windows;
-use model::{AwsAccountId, Environment, ObserveError, Observation, ResourceKey, ResourcePlan, SharedObject, Step};
+use model::{AwsAccountId, Environment, Observation, ObserveError, ResourceKey, ResourcePlan, SharedObject, Step};
 use serde_json::Value;
 use simaws::{Clock, Sim, Timings};
 
@@ -388,7 +388,9 @@ impl World {
         for node in graph.nodes().iter().filter(|node| node.key.kind.as_str() == "Secret") {
             let id = serde_json::json!({ "SecretId": &*node.key.identity });
             // A fault may strike these calls too; the next round tries again.
-            let Ok(secret) = caller.json(&self.sim, "secretsmanager", "DescribeSecret", id.clone()).await else { return };
+            let Ok(secret) = caller.json(&self.sim, "secretsmanager", "DescribeSecret", id.clone()).await else {
+                return;
+            };
             let stages = secret.body["VersionIdsToStages"].as_object().map_or(0, serde_json::Map::len);
             if secret.status == 200 && stages == 0 {
                 let mut put = id;

@@ -28,9 +28,8 @@ const OTHERS: &[&str] = &[
 pub(super) fn overlay(document: &mut Value, variables: impl Iterator<Item = (String, String)>) -> Problems {
     let mut problems = Problems::default();
     let known = known_keys();
-    let mut variables: Vec<(String, String)> = variables
-        .filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()))
-        .collect();
+    let mut variables: Vec<(String, String)> =
+        variables.filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str())).collect();
     variables.sort();
     for (name, text) in variables {
         match known.iter().find(|(variable, _, _)| *variable == name) {
@@ -110,7 +109,12 @@ mod tests {
     #[test]
     fn every_scalar_key_has_a_variable() {
         let names: Vec<String> = known_keys().into_iter().map(|(name, _, _)| name).collect();
-        for name in ["EVENTCHAIN_INSTALLATION", "EVENTCHAIN_SWEEPS_HOT", "EVENTCHAIN_HTTP_MAX_BODY_BYTES", "EVENTCHAIN_AWS_ENDPOINT"] {
+        for name in [
+            "EVENTCHAIN_INSTALLATION",
+            "EVENTCHAIN_SWEEPS_HOT",
+            "EVENTCHAIN_HTTP_MAX_BODY_BYTES",
+            "EVENTCHAIN_AWS_ENDPOINT",
+        ] {
             assert!(names.iter().any(|n| n == name), "{name} not in {names:?}");
         }
     }

@@ -22,7 +22,8 @@ fn an_empty_file_gives_the_defaults() {
 
 #[test]
 fn the_environment_wins_over_the_file() {
-    let config = from("sweeps: { hot: 30s }\ninstallation: here\n", &[("EVENTCHAIN_SWEEPS_HOT", "5s"), ("OTHER", "x")]).unwrap();
+    let config =
+        from("sweeps: { hot: 30s }\ninstallation: here\n", &[("EVENTCHAIN_SWEEPS_HOT", "5s"), ("OTHER", "x")]).unwrap();
     assert_eq!(config.sweeps.hot, Span::from_secs(5));
     assert_eq!(config.installation, "here");
 }
@@ -42,7 +43,8 @@ fn wrong_keys_are_refused_with_their_paths_all_at_once() {
 
 #[test]
 fn a_role_must_be_of_its_account() {
-    let refused = from("aws: { accounts: { \"123456789012\": { roleArn: \"arn:aws:iam::210987654321:role/x\" } } }", &[]);
+    let refused =
+        from("aws: { accounts: { \"123456789012\": { roleArn: \"arn:aws:iam::210987654321:role/x\" } } }", &[]);
     assert_eq!(refused, Err(vec!["aws.accounts.123456789012.roleArn".to_owned()]));
 }
 

@@ -59,10 +59,8 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let credentials =
         StaticCredentials { access_key_id: ACCOUNT.to_owned(), secret_access_key: "not-a-secret".to_owned() };
     let account = AwsAccountId::parse(ACCOUNT).map_err(anyhow::Error::msg)?;
-    aws.accounts.insert(
-        account.clone(),
-        AccountConfig { static_credentials: Some(credentials), ..AccountConfig::default() },
-    );
+    aws.accounts
+        .insert(account.clone(), AccountConfig { static_credentials: Some(credentials), ..AccountConfig::default() });
     aws.endpoints.default = Some(aws_server.url());
     let mut config = config;
     config.aws.accounts.insert(account, crate::config::Account::default());

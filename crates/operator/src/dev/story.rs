@@ -38,8 +38,7 @@ pub(super) struct Story {
 /// What the example refers to and does not manage: a load balancer and a subnet group. Yields the load balancer's ARN.
 pub(super) async fn seed(sim: &Sim) -> Result<String> {
     let subnets = ["subnet-0a1b2c3d4e5f60718", "subnet-0b1b2c3d4e5f60718"];
-    let parameters =
-        [("Name", "eventchain-alb"), ("Subnets.member.1", subnets[0]), ("Subnets.member.2", subnets[1])];
+    let parameters = [("Name", "eventchain-alb"), ("Subnets.member.1", subnets[0]), ("Subnets.member.2", subnets[1])];
     let reply = query(sim, "elasticloadbalancing", "CreateLoadBalancer", &parameters).await;
     let arn = reply.xml().split("<LoadBalancerArn>").nth(1).and_then(|rest| rest.split('<').next());
     let arn = arn.with_context(|| format!("no load balancer: {}", reply.xml()))?.to_owned();
@@ -81,7 +80,8 @@ impl Story {
         let mut reply = self.client.send(Method::POST, ENVIRONMENTS, "application/yaml", document.clone()).await?;
         if reply.status == 409 {
             say("  it is in the database already; putting it as it stands in the example");
-            reply = self.client.send(Method::PUT, &format!("{ENVIRONMENTS}/prod"), "application/yaml", document).await?;
+            reply =
+                self.client.send(Method::PUT, &format!("{ENVIRONMENTS}/prod"), "application/yaml", document).await?;
         }
         reply.success().context("the example environment was refused")?;
         Ok(())
@@ -96,7 +96,8 @@ impl Story {
             self.give_secrets_a_value().await?;
             let environment = self.environment().await?;
             let resources = self.resources().await?;
-            let synced = resources.iter().filter(|resource| is_true(&resource["status"]["conditions"], "Synced")).count();
+            let synced =
+                resources.iter().filter(|resource| is_true(&resource["status"]["conditions"], "Synced")).count();
             let conditions = &environment["status"]["conditions"];
             let line = format!(
                 "Ready={} Synced={}  {synced} of {} objects as declared",
