@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -22,6 +24,9 @@ use crate::budget::{Budgets, bucket_of};
 use crate::classify::{Classify, Failure, classify, shared_only};
 use crate::config::Config;
 use crate::tags::TagIndex;
+
+/// Where STS is asked when `AWS_REGION` is not set.
+const STS_REGION: &str = "us-east-1";
 
 /// One finished call, for counting.
 #[derive(Debug, Clone)]
@@ -143,6 +148,12 @@ impl Aws {
             .base
             .get_or_init(|| async {
                 let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+                    // Each client gets its own region; this one is STS's. The machine's metadata service is not asked
+                    // for it: where there is none, that takes seconds.
+                    .region(
+                        RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+                            .or_else(aws_types::region::Region::new(STS_REGION)),
+                    )
                     // The queue is the one owner of retries; a page of a read is sent twice at most, by `read`.
                     .retry_config(RetryConfig::disabled())
                     .timeout_config(
@@ -210,7 +221,7 @@ impl Aws {
     async fn ask_identity(&self, account: &AwsAccountId, entry: &Account) -> Result<(), ObserveError> {
         let base = self.base().await;
         let credentials = self.credentials(account, entry).await;
-        let home = base.region().map_or_else(|| "us-east-1".to_owned(), ToString::to_string);
+        let home = base.region().map_or_else(|| STS_REGION.to_owned(), ToString::to_string);
         let sts = aws_sdk_sts::Client::new(&self.service(base, credentials.as_ref(), &home, "sts"));
         let region = Region::parse(&home).map_err(|message| denied("InvalidRegion", message))?;
         let answer = self

@@ -41,8 +41,8 @@ fn rotation(lambda: &str, every_days: u32) -> Rotation {
     Rotation { lambda_arn: lambda.to_owned(), every_days }
 }
 
-fn rotated(lambda: &str, every_days: Option<u32>) -> Option<Rotated> {
-    Some(Rotated { lambda_arn: Some(lambda.to_owned()), every_days, schedule: None })
+fn rotated(lambda: &str, every_days: Option<u32>) -> Rotated {
+    Rotated { lambda_arn: Some(lambda.to_owned()), every_days, schedule: None }
 }
 
 #[test]
@@ -77,18 +77,18 @@ fn a_secret_without_a_value_is_stalled_and_one_with_it_ready() {
 fn a_rotation_that_may_come_sooner_or_from_elsewhere_is_disruptive() {
     let cases = [
         (None, 30, Some(Risk::Disruptive)),
-        (rotated("f", Some(30)), 30, None),
-        (rotated("f", Some(10)), 30, Some(Risk::Safe)),
-        (rotated("f", Some(60)), 30, Some(Risk::Disruptive)),
-        (rotated("f", None), 30, Some(Risk::Disruptive)),
-        (rotated("other", Some(30)), 30, Some(Risk::Disruptive)),
+        (Some(rotated("f", Some(30))), 30, None),
+        (Some(rotated("f", Some(10))), 30, Some(Risk::Safe)),
+        (Some(rotated("f", Some(60))), 30, Some(Risk::Disruptive)),
+        (Some(rotated("f", None)), 30, Some(Risk::Disruptive)),
+        (Some(rotated("other", Some(30))), 30, Some(Risk::Disruptive)),
     ];
     for (live, days, risk) in cases {
         let wanted = Desired { rotation: Some(rotation("f", days)), ..desired() };
         let plan = plan(&wanted, &Observed { rotation: live.clone(), ..observed() });
         assert_eq!(plan.risk(), risk, "{live:?} -> {days}");
     }
-    let undeclared = plan(&desired(), &Observed { rotation: rotated("f", Some(1)), ..observed() });
+    let undeclared = plan(&desired(), &Observed { rotation: Some(rotated("f", Some(1))), ..observed() });
     assert_eq!(undeclared, ResourcePlan::in_sync());
 }
 
