@@ -1,4 +1,4 @@
-//! The resource kinds: one folder each, and [`registry`].
+//! The resource kinds: one folder each, and [`registry()`].
 //!
 //! A kind's pure half (`desired`, `observed`, `plan`) builds without any AWS SDK; its provider, the only file that may
 //! name an `aws_sdk_*` crate, is behind the feature `aws`. No SQL, no HTTP handlers, no kind importing another.

@@ -1,4 +1,4 @@
-//! [`Cloud`](crate::Cloud) on real AWS clients. Names no SDK crate itself: that is the providers' part.
+//! [`Cloud`] on real AWS clients. Names no SDK crate itself: that is the providers' part.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -47,6 +47,7 @@ pub struct Rotated {
     pub schedule: Option<String>,
 }
 
+#[cfg(any(test, feature = "aws"))]
 /// `rate(30 days)` says the same as 30 days. (Secrets Manager API Reference, RotationRulesType.)
 pub(super) fn days_of_rate(schedule: &str) -> Option<u32> {
     let inner = schedule.trim().strip_prefix("rate(")?.strip_suffix(')')?;

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-/// At most one due time per key. Put one into a service's state; answer [`Service::next_due`](crate::Service)
+/// At most one due time per key. Put one into a service's state; answer `Service::next_due`
 /// with [`Agenda::next`], and pop in `settle`.
 #[derive(Clone, Debug)]
 pub struct Agenda<K> {

@@ -218,7 +218,7 @@ impl Doc {
         }
     }
 
-    /// From plain JSON. Timestamps and blobs become so only through a [`Shape`](crate::Shape).
+    /// From plain JSON. Timestamps and blobs become so only through a `Shape`.
     pub fn from_json(value: serde_json::Value) -> Self {
         use serde_json::Value as J;
         match value {
