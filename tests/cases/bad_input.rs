@@ -41,14 +41,21 @@ fn cases() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             vec!["spec.cluster.name", "spec.database.identifier"],
         ),
         (
-            "many at once",
+            "many rules at once",
+            json!({ "spec": {
+                "services": { "order-service": { "cpu": 333 }, "event-service": { "image": "no image at all" } },
+                "alarms": { "EventChain-bad-High-CPU": { "period": "7s", "evaluationPeriods": 0 } },
+                "database": { "storageGib": 1, "backups": { "window": "25:00-26:00" } }
+            } }),
+            vec!["spec.services.order-service", "spec.alarms.EventChain-bad-High-CPU", "spec.database.storageGib"],
+        ),
+        (
+            "many of the wrong type at once",
             json!({ "spec": {
                 "aws": { "accountId": "12" },
-                "services": { "event-service": { "desiredCount": -1 }, "order-service": { "cpu": 333 } },
-                "alarms": { "x": { "metric": "m", "period": "7s" } },
-                "database": { "storageGib": 1 }
+                "services": { "event-service": { "desiredCount": -1 }, "order-service": { "cpu": "much" } }
             } }),
-            vec!["spec.aws.accountId", "spec.services.event-service.desiredCount", "spec.alarms.x"],
+            vec!["spec.aws.accountId", "spec.services.event-service.desiredCount", "spec.services.order-service.cpu"],
         ),
     ]
 }

@@ -11,6 +11,8 @@ use e2e::proxy::Proxy;
 use e2e::say::say;
 use e2e::wait::until;
 use e2e::wire::{Http, aws_query, element, elements};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 /// The emulators take their time, moto above all.
@@ -33,8 +35,23 @@ const EC2: &str = "2016-11-15";
 const ELB: &str = "2015-12-01";
 const RDS: &str = "2014-10-31";
 
+/// An emulator.
+struct Emulator {
+    /// Its document under `tests/emulators/`.
+    file: &'static str,
+    /// Where it is.
+    url: String,
+    /// What resets it.
+    reset: &'static str,
+    /// The account that it says it is.
+    account: &'static str,
+    /// An access key of that account.
+    key: &'static str,
+}
+
 /// Lays out what the document refers to, and puts it in.
-async fn document(file: &str, url: &str, key: &str) -> Result<Value> {
+async fn document(emulator: &Emulator) -> Result<Value> {
+    let Emulator { file, url, key, .. } = emulator;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators").join(file);
     let mut text = std::fs::read_to_string(path)?;
     let networks = aws_query(url, key, "ec2", "DescribeVpcs", EC2, &[]).await?;
@@ -56,6 +73,7 @@ async fn document(file: &str, url: &str, key: &str) -> Result<Value> {
     ];
     aws_query(url, key, "rds", "CreateDBSubnetGroup", RDS, &parameters).await?;
     for (word, value) in [
+        ("SNAPSHOT_SCHEDULE", &schedule()),
         ("VPC_ID", &vpc),
         ("SUBNET_A", first),
         ("SUBNET_B", second),
@@ -65,6 +83,12 @@ async fn document(file: &str, url: &str, key: &str) -> Result<Value> {
         text = text.replace(word, value);
     }
     serde_saphyr::from_str(&text).with_context(|| format!("{file} is YAML"))
+}
+
+/// One slot in the year: at the first full minute that leaves the database half a minute to be made before it.
+fn schedule() -> String {
+    let slot = simaws::Clock::real().now() + SignedDuration::from_secs(90);
+    slot.to_zoned(TimeZone::UTC).strftime("\"%-M %-H %-d %-m *\"").to_string()
 }
 
 fn setup(database: &str, proxy: &Proxy, account: &str, key: &str) -> Result<Setup> {
@@ -110,9 +134,10 @@ async fn looked_again(proxy: &Proxy, sweeps: &[String]) -> Result<()> {
     .await
 }
 
-async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, account: &str, key: &str) -> Result<()> {
-    Http::default().send(http::Method::POST, &format!("{url}{reset}"), &[], "").await?;
-    let document = document(file, url, key).await?;
+async fn converges_and_then_writes_no_more(emulator: &Emulator) -> Result<()> {
+    let Emulator { file, url, account, key, .. } = emulator;
+    Http::default().send(http::Method::POST, &format!("{url}{}", emulator.reset), &[], "").await?;
+    let document = document(emulator).await?;
     let name = document["metadata"]["name"].as_str().context("a name")?.to_owned();
     let proxy = Proxy::start(url).await?;
     let database = testkit::postgres::test_database().await;
@@ -128,6 +153,14 @@ async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, a
         }
     }
     converged?;
+    let snapshots = document.pointer("/spec/database/snapshots").is_some();
+    until("the snapshot and its copy, where they are declared", LIMIT, async || {
+        let writes = proxy.writes();
+        let made = ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot"].iter().all(|name| writes.contains_key(*name));
+        if made || !snapshots { Ok(()) } else { Err(format!("{writes:?}")) }
+    })
+    .await?;
+    daemon.api().converged(&name, LIMIT).await?;
     say(&format!("{file}: made by {:?}", proxy.writes()));
     ensure!(!proxy.writes().is_empty(), "the proxy saw nothing being made");
     daemon.stop(&[]).await?;
@@ -166,11 +199,25 @@ async fn converges_and_then_writes_no_more(file: &str, url: &str, reset: &str, a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_document_for_ministack_converges_and_then_nothing_is_written() -> Result<()> {
     let Some(url) = programs::provided("ministack", "EVENTCHAIN_MINISTACK_URL")? else { return Ok(()) };
-    converges_and_then_writes_no_more("ministack.yaml", &url, "/_ministack/reset", "000000000000", "test").await
+    converges_and_then_writes_no_more(&Emulator {
+        file: "ministack.yaml",
+        url,
+        reset: "/_ministack/reset",
+        account: "000000000000",
+        key: "test",
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_document_for_moto_converges_and_then_nothing_is_written() -> Result<()> {
     let Some(url) = programs::provided("moto", "EVENTCHAIN_MOTO_URL")? else { return Ok(()) };
-    converges_and_then_writes_no_more("moto.yaml", &url, "/moto-api/reset", "123456789012", "123456789012").await
+    converges_and_then_writes_no_more(&Emulator {
+        file: "moto.yaml",
+        url,
+        reset: "/moto-api/reset",
+        account: "123456789012",
+        key: "123456789012",
+    })
+    .await
 }

@@ -161,7 +161,6 @@ async fn partial_listings_cause_no_write() -> Result<()> {
         ("ecs", "DescribeClusters"),
         ("ecs", "DescribeServices"),
         ("rds", "DescribeDBInstances"),
-        ("rds", "DescribeDBSnapshots"),
         ("elasticloadbalancing", "DescribeTargetGroups"),
         ("secretsmanager", "ListSecrets"),
         ("tagging", "GetResources"),
