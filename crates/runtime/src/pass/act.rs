@@ -163,12 +163,11 @@ impl Pass<'_> {
                 self.memory.retries.remove(key);
                 self.done_event(resource, step, result);
             }
-            (true, Some(false), _) => {
+            // Carried out, and the effect is not to be seen: AWS may be late to show it, or the read failed. The same
+            // write again at once could make a second object.
+            (true, Some(false) | None, _) => {
                 self.memory.suspects.entry(key.clone()).or_default().push((id, print.to_owned()));
                 self.await_effect(key);
-            }
-            (true, None, _) => {
-                self.stopped.insert(key.clone());
             }
             (false, _, Err(error)) => self.failed(key, step, error),
             (false, _, Ok(_)) => {}
