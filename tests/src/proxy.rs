@@ -206,8 +206,10 @@ mod tests {
 
     #[test]
     fn the_service_is_that_of_the_signature() {
-        let signed =
-            headers(&[("authorization", "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/rds/aws4_request, SignedHeaders=host")]);
+        let signed = headers(&[(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/rds/aws4_request, SignedHeaders=host",
+        )]);
         assert_eq!(service(&signed), "rds");
     }
 
