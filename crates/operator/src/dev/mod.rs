@@ -117,7 +117,7 @@ fn go_on(base: &str, aws: &str) -> String {
         "
 The daemon stays up; Ctrl-C ends it and all it started. From another shell:
 
-  export AWS_ENDPOINT_URL={aws} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=x AWS_REGION=us-east-1
+  export AWS_ENDPOINT_URL={aws} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=x AWS_DEFAULT_REGION=us-east-1
   {cli} ecs update-service --cluster eventchain-cluster --service eventchain-event-service --desired-count 7
   {cli} cloudwatch delete-alarms --alarm-names EventChain-High-CPU
   {cli} rds modify-db-instance --db-instance-identifier eventchain-prod-db --preferred-backup-window 10:00-11:00
