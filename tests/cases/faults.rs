@@ -168,3 +168,37 @@ async fn partial_listings_cause_no_write() -> Result<()> {
     let fault = |(service, operation): (&str, &str)| Fault::new(Effect::PartialList).on(service, operation);
     listings_that_lie_cause_no_write(listings.map(fault).to_vec()).await
 }
+
+/// Converged, then no call of AWS succeeds: nobody may go on saying that it is synced.
+async fn synced_is_not_said_without_looking(effect: Effect, why: &[&str]) -> Result<()> {
+    let (world, setup) = world().await?;
+    let daemon = setup.start("operator").await?;
+    let api = daemon.api();
+    world.converged(api).await?;
+    let mutated = world.sim.with_calls(simaws::Calls::mutating);
+    world.sim.faults().add(Fault::new(effect));
+    let synced = api.condition_is("prod", "Synced", "Unknown", CONVERGES).await?;
+    ensure!(!synced["message"].as_str().unwrap_or_default().is_empty(), "it does not say why: {synced}");
+    let environment = api.environment("prod").await?;
+    let resources = api.resources().await?;
+    let all = format!("{environment}{resources:?}");
+    ensure!(why.iter().any(|word| all.contains(word)), "none of {why:?} is told: {}", conditions(&environment));
+    ensure!(world.sim.with_calls(simaws::Calls::mutating) == mutated, "something was tried blindly");
+    world.sim.faults().clear();
+    api.converged("prod", CONVERGES).await?;
+    ensure!(world.sim.with_calls(simaws::Calls::mutating) == mutated, "nothing had drifted");
+    daemon.stop(&[]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_aws_is_down_synced_is_unknown_and_status_says_why() -> Result<()> {
+    let down = Effect::ServerError { status: 503, applied: false };
+    synced_is_not_said_without_looking(down, &["ServiceUnavailable", "Transient"]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_aws_denies_reads_synced_is_unknown_and_status_says_why() -> Result<()> {
+    let message = "User is not authorized to perform this action".to_owned();
+    let denied = Effect::Error { code: "AccessDeniedException".to_owned(), status: 400, message };
+    synced_is_not_said_without_looking(denied, &["AccessDenied", "Denied"]).await
+}

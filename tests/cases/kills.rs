@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::api::{conditions, is_converged};
 use e2e::wait::until;
 use e2e::world::{CONVERGES, World};
@@ -11,7 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 use simaws::{Effect, Fault};
 
 /// Kills of one run. Each costs a restart and the old lease's remaining life.
-const KILLS: usize = 8;
+const KILLS: usize = 10;
 
 /// Where the next kill strikes: in the middle of a call that hangs, so that the daemon cannot know whether it was applied.
 fn next_kill(rng: &mut StdRng) -> Fault {
@@ -36,7 +36,7 @@ async fn survives(seed: u64) -> Result<()> {
         .set("EVENTCHAIN_WRITES_BUDGET", "50");
     let mut daemon = setup.start("operator").await?;
     daemon.api().create(&world.document()).await?;
-    let mut killed = 0;
+    let (mut killed, mut in_writes) = (0, 0);
     for round in 0..KILLS {
         let struck = world.sim.faults().struck();
         world.sim.faults().add(next_kill(&mut rng));
@@ -51,6 +51,8 @@ async fn survives(seed: u64) -> Result<()> {
         })
         .await?;
         world.sim.faults().clear();
+        in_writes +=
+            usize::from(world.sim.with_calls(|calls| calls.log().next_back().is_some_and(|call| call.mutating)));
         let environment = api.environment("prod").await;
         daemon.kill9().await?;
         killed += 1;
@@ -67,7 +69,8 @@ async fn survives(seed: u64) -> Result<()> {
             break;
         }
     }
-    ensure!(killed > 0, "nothing was killed");
+    ensure!(killed >= KILLS / 2, "it converged before it was killed often: {killed} times");
+    e2e::say::say(&format!("killed {killed} times, in the middle of {in_writes} writes"));
     daemon.api().converged("prod", CONVERGES).await?;
     world.holds_the_fixture_once().await?;
     world.journal_is_settled().await?;
@@ -95,6 +98,16 @@ async fn a_daemon_killed_in_the_middle_of_calls_makes_nothing_twice_seed_2() -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_killed_in_the_middle_of_calls_makes_nothing_twice_seed_3() -> Result<()> {
     survives(3).await
+}
+
+/// `EVENTCHAIN_KILL_SEEDS=4,5,6` runs as many more as one has time for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_killed_in_the_middle_of_calls_makes_nothing_twice_more_seeds() -> Result<()> {
+    let seeds = std::env::var("EVENTCHAIN_KILL_SEEDS").unwrap_or_default();
+    for seed in seeds.split(',').filter(|seed| !seed.is_empty()) {
+        survives(seed.trim().parse()?).await.with_context(|| format!("seed {seed}"))?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ struct Args {
     #[arg(long, default_value_t = 100)]
     environments: usize,
     /// How long the steady state is watched.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 5.0)]
     minutes: f64,
     /// Drifts that are timed.
     #[arg(long, default_value_t = 5)]
