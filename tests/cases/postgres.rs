@@ -27,7 +27,7 @@ async fn without_postgres_nothing_is_written_and_with_it_again_drift_is_repaired
     let daemon = setup.start("operator").await?;
     let api = daemon.api();
     ensure!(api.get("/readyz").await?.status == 200, "ready");
-    let keeper = tokio::spawn(e2e::world::keep_secrets(sim.clone()));
+    let keeper = tokio::spawn(e2e::world::other_people(sim.clone()));
     api.create(&document(&load_balancer)).await?;
     api.converged("prod", CONVERGES).await?;
 

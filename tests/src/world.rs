@@ -15,9 +15,9 @@ use tokio::time::{interval, timeout};
 
 use crate::api::Api;
 use crate::daemon::Setup;
-use crate::inventory;
 use crate::wait::until;
 use crate::wire::element;
+use crate::{hand, inventory};
 
 /// Converging takes about ten seconds alone; tests share two cores.
 pub const CONVERGES: Duration = Duration::from_secs(60);
@@ -41,9 +41,33 @@ impl Drop for World {
     }
 }
 
+/// What people and time do beside the daemon: see [`keep_secrets`] and [`BEHIND`].
+pub async fn other_people(sim: Sim) {
+    tokio::join!(keep_secrets(sim.clone()), catch_up(sim));
+}
+
+/// Moves the simulated clock on to the machine's time once a database exists.
+async fn catch_up(sim: Sim) {
+    let mut ticks = interval(Duration::from_millis(200));
+    loop {
+        ticks.tick().await;
+        let name = [("DBInstanceIdentifier", hand::DATABASE)];
+        let looking = Caller::default();
+        let look = looking.query(&sim, "rds", "DescribeDBInstances", &name);
+        // A fault may strike this call too: it must not hang here.
+        if let Ok(Ok(reply)) = timeout(Duration::from_secs(1), look).await
+            && reply.xml().contains(hand::DATABASE)
+            && reply.status == 200
+        {
+            break;
+        }
+    }
+    sim.clock().jump(BEHIND);
+}
+
 /// The person who keeps the secrets: the operator makes them and never gives one a value. Ends when both secrets of the
 /// fixture `prod` have one, so that the call log is the daemon's alone from then on.
-pub async fn keep_secrets(sim: Sim) {
+async fn keep_secrets(sim: Sim) {
     let caller = Caller::default();
     let mut open = vec!["eventchain/database-url", "eventchain/stripe-api-key"];
     let mut ticks = interval(Duration::from_millis(100));
@@ -67,8 +91,8 @@ pub async fn keep_secrets(sim: Sim) {
     }
 }
 
-/// The simulated AWS is so far behind the daemon. A database is made before the last slot of a daily schedule then, and
-/// so a snapshot is due at once, whatever the time of day; it is still younger than the fixtures' `maxAge` of 26 h.
+/// The simulated AWS begins so far behind the daemon, and catches up once the database exists: it was made before the last
+/// slot of a daily schedule then, and so a snapshot is due at once, whatever the time of day.
 pub const BEHIND: SignedDuration = SignedDuration::from_secs(24 * 3600 + 60);
 
 /// A simulated AWS in which things take half a second, at the machine's pace, with what the fixtures refer to.
@@ -119,7 +143,7 @@ impl World {
         let (sim, load_balancer) = brisk_sim().await?;
         let server = sim.serve(tokio::net::TcpListener::bind("127.0.0.1:0").await?)?;
         let database = testkit::postgres::test_database().await;
-        let keeper = tokio::spawn(keep_secrets(sim.clone()));
+        let keeper = tokio::spawn(other_people(sim.clone()));
         Ok(Self { sim, server, database, load_balancer, keeper })
     }
 
@@ -141,7 +165,7 @@ impl World {
 
     /// The machine's time, which is the daemon's.
     pub fn now(&self) -> Timestamp {
-        self.sim.clock().now() + BEHIND
+        simaws::Clock::real().now()
     }
 
     /// A window three days from now, whatever day it is.
