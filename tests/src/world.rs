@@ -41,7 +41,7 @@ impl Drop for World {
     }
 }
 
-/// What people and time do beside the daemon: see [`keep_secrets`] and [`BEHIND`].
+/// What people and time do beside the daemon: see `keep_secrets` and [`BEHIND`].
 pub async fn other_people(sim: Sim) {
     tokio::join!(keep_secrets(sim.clone()), catch_up(sim));
 }
