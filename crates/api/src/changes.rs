@@ -10,17 +10,17 @@ use model::env::{API_VERSION, KIND};
 use model::problem::{Problems, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{ChangeFilter, ChangeRow};
 
 use crate::environments::actions::input;
 use crate::environments::delete::preconditions;
 use crate::environments::edit::{self, Edit, Edited, Record, change_name};
 use crate::environments::write::patched;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, FieldValidation, Name, Params};
-use crate::lists::Wanted;
+use crate::extract::{Actor, Asking, Body, FieldValidation, Name, Params};
+use crate::filter::Filter;
+use crate::objects::Kind;
 use crate::state::ApiState;
-use crate::{selectors, wire};
+use crate::{lists, wire};
 
 /// The kind.
 const CHANGE: &str = "Change";
@@ -119,34 +119,16 @@ fn kept(patch: &Value) -> Value {
 }
 
 /// `GET changes`
-pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
-    let wanted = Wanted::from(&params)?;
-    let fields = selectors::fields(&params, &["metadata.name", "spec.environment", "status.phase"])?;
-    let labels = selectors::labels(&params)?;
-    let filter = ChangeFilter {
-        environment: fields.get("spec.environment").cloned().or_else(|| params.text("environment").map(str::to_owned)),
-        phases: fields.get("status.phase").cloned().into_iter().collect(),
-        open_only: false,
-    };
-    let name = fields.get("metadata.name");
-    let page = if labels.is_empty() && name.is_none() {
-        state.store.list_changes(&filter, wanted.page()).await?
-    } else {
-        let keep = |row: &ChangeRow| {
-            let own = [(wire::ENVIRONMENT_LABEL.to_owned(), row.environment.clone())].into();
-            name.is_none_or(|name| *name == row.name) && selectors::matches(&labels, &own)
-        };
-        let (state, filter) = (&state, &filter);
-        let read = |page| async move { state.store.list_changes(filter, &page).await };
-        wanted.filtered(read, keep, |row| row.name.clone()).await?
-    };
-    Ok(wanted.answer((wire::API_VERSION, CHANGE), page, |row| wire::change(&row)))
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> ApiResult {
+    let filter = Filter::from(Kind::Change, &asking.params)?;
+    let filter = filter.with_parameter(&asking.params, "environment", "spec.environment");
+    lists::list(&state, Kind::Change, filter, &asking).await
 }
 
 /// `GET changes/{name}`
-pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     let row = state.store.get_change(&name).await?;
-    Ok(Json(wire::change(&row)).into_response())
+    lists::one(Kind::Change, wire::change(&row), &asking, &state)
 }
 
 /// `DELETE changes/{name}`: the record goes; what it changed stays.

@@ -95,6 +95,10 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn code(&self) -> StatusCode {
+        self.code
+    }
+
     /// Whether somebody else's write came in between.
     pub(crate) fn is_conflict(&self) -> bool {
         self.reason == "Conflict"
@@ -110,7 +114,8 @@ impl ApiError {
         &self.message
     }
 
-    fn status(&self) -> Status {
+    /// As Kubernetes writes it.
+    pub(crate) fn status(&self) -> Status {
         let causes = self
             .causes
             .iter()

@@ -4,6 +4,7 @@
 //! Any replica serves it: what needs fresh reads of AWS (a plan, a reconcile) is a request row that the account's owner
 //! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
 
+mod auth;
 mod changes;
 mod decode;
 mod diff;
@@ -12,12 +13,14 @@ mod environments;
 mod error;
 mod events;
 mod extract;
+mod filter;
 mod freshness;
 mod happened;
 mod lists;
 mod managed_resources;
 mod merge;
 mod middleware;
+mod objects;
 mod operators;
 mod owner;
 mod pages;
@@ -27,6 +30,8 @@ mod routes;
 mod selectors;
 mod serve;
 mod state;
+mod tables;
+mod watch;
 mod wire;
 
 pub use routes::router;

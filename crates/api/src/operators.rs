@@ -9,16 +9,17 @@ use http::HeaderMap;
 use model::problem::{Problems, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Caps, OperatorMode, OperatorRow, OperatorUpdate, Page, Precondition};
+use store::{Caps, OperatorMode, OperatorRow, OperatorUpdate, Precondition};
 
 use crate::environments::actions::input;
 use crate::environments::edit::if_match;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Name, Params, Patch};
+use crate::extract::{Actor, Asking, Name, Params, Patch};
+use crate::filter::Filter;
 use crate::happened::{About, happened};
-use crate::lists::Wanted;
+use crate::objects::Kind;
 use crate::state::ApiState;
-use crate::{merge, wire};
+use crate::{lists, merge, wire};
 
 /// The kind.
 const OPERATOR: &str = "Operator";
@@ -28,19 +29,17 @@ const DEFAULT: &str = "default";
 const ATTEMPTS: u32 = 5;
 
 /// `GET operators`
-pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
-    let wanted = Wanted::from(&params)?;
-    let row = state.store.get_operator().await?;
-    let leases = state.store.leases().await?;
-    let page = Page { resource_version: row.resource_version, items: vec![row], next: None };
-    Ok(wanted.answer((wire::API_VERSION, OPERATOR), page, |row| wire::operator(&row, &leases)))
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> ApiResult {
+    let filter = Filter::from(Kind::Operator, &asking.params)?;
+    lists::list(&state, Kind::Operator, filter, &asking).await
 }
 
 /// `GET operators/default`
-pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     only_default(&name)?;
     let row = state.store.get_operator().await?;
-    answer(&state, &row).await
+    let leases = state.store.leases().await?;
+    lists::one(Kind::Operator, wire::operator(&row, &leases), &asking, &state)
 }
 
 #[derive(Debug, Deserialize)]

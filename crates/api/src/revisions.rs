@@ -2,45 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
-use store::RevisionRow;
 
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Name, Params};
-use crate::lists::Wanted;
+use crate::extract::{Asking, Name};
+use crate::filter::Filter;
+use crate::objects::Kind;
 use crate::state::ApiState;
-use crate::{selectors, wire};
-
-/// The kind.
-const REVISION: &str = "Revision";
+use crate::{lists, wire};
 
 /// `GET revisions`
-pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
-    let wanted = Wanted::from(&params)?;
-    let fields = selectors::fields(&params, &["metadata.name", "spec.environment"])?;
-    let labels = selectors::labels(&params)?;
-    let environment = fields.get("spec.environment").map(String::as_str).or_else(|| params.text("environment"));
-    let name = fields.get("metadata.name");
-    let page = if labels.is_empty() && name.is_none() {
-        state.store.list_revisions(environment, wanted.page()).await?
-    } else {
-        let keep = |row: &RevisionRow| {
-            let own = [(wire::ENVIRONMENT_LABEL.to_owned(), row.environment.clone())].into();
-            name.is_none_or(|name| *name == row.name()) && selectors::matches(&labels, &own)
-        };
-        let state = &state;
-        let read = |page| async move { state.store.list_revisions(environment, &page).await };
-        wanted.filtered(read, keep, |row| format!("{}/{}", row.environment, row.revision)).await?
-    };
-    Ok(wanted.answer((wire::API_VERSION, REVISION), page, |row| wire::revision(&row)))
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> ApiResult {
+    let filter = Filter::from(Kind::Revision, &asking.params)?;
+    let filter = filter.with_parameter(&asking.params, "environment", "spec.environment");
+    lists::list(&state, Kind::Revision, filter, &asking).await
 }
 
 /// `GET revisions/{environment}-{number}`
-pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     let parts = name.rsplit_once('-').and_then(|(environment, number)| Some((environment, number.parse().ok()?)));
-    let Some((environment, number)) = parts else { return Err(ApiError::not_found(REVISION, &name)) };
+    let Some((environment, number)) = parts else { return Err(ApiError::not_found(Kind::Revision.name(), &name)) };
     let row = state.store.get_revision(environment, number).await?;
-    Ok(Json(wire::revision(&row)).into_response())
+    lists::one(Kind::Revision, wire::revision(&row), &asking, &state)
 }

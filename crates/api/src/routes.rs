@@ -51,8 +51,8 @@ fn api_routes() -> Router<Arc<ApiState>> {
     Router::new()
         .nest("/apis/eventchain.io/v1", group)
         .route("/api/v1/events", get(events::list))
-        .route("/api/v1/namespaces/default/events", get(events::list))
-        .route("/api/v1/namespaces/default/events/{name}", get(events::get))
+        .route("/api/v1/namespaces/{namespace}/events", get(events::list_namespaced))
+        .route("/api/v1/namespaces/{namespace}/events/{name}", get(events::get))
         .route("/", get(pages::index))
 }
 

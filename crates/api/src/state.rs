@@ -8,6 +8,9 @@ use engine::Registry;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::watch::Feeds;
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -50,6 +53,8 @@ pub struct ApiState {
     pub on_request: RequestHook,
     /// Limits and times.
     pub config: ApiConfig,
+    /// The streams of watches.
+    pub(crate) watches: Feeds,
 }
 
 /// Limits and times of the API.
@@ -101,7 +106,13 @@ impl ApiState {
             liveness: Arc::new(|| Ok(())),
             on_request: Arc::new(|_| {}),
             config: ApiConfig::default(),
+            watches: Feeds::new(CancellationToken::new()),
         }
+    }
+
+    /// Ends all watches when it is cancelled: they would hold up a shutdown for as long as their clients please.
+    pub fn stop_watches(&self) -> CancellationToken {
+        self.watches.stop()
     }
 
     /// The time now, as the store keeps it: whole microseconds.

@@ -23,6 +23,7 @@ pub struct Daemon {
     api: tokio::task::JoinHandle<std::io::Result<()>>,
     gauges: tokio::task::JoinHandle<()>,
     stop_api: CancellationToken,
+    stop_watches: CancellationToken,
     address: SocketAddr,
 }
 
@@ -86,6 +87,7 @@ impl Daemon {
             age => Err(format!("the main loop has not come round for {} s", age.as_secs())),
         });
         state.config.max_body_bytes = config.http.max_body_bytes;
+        let stop_watches = state.stop_watches();
         let router = api::router(state);
         let stop_api = CancellationToken::new();
         let stop = stop_api.clone();
@@ -93,7 +95,7 @@ impl Daemon {
             api::serve(listener, router, api::ServeConfig::default(), stop.cancelled_owned()).await
         });
         let gauges = tokio::spawn(headroom(aws, metrics, stop_api.clone()));
-        Ok(Self { runtime, api, gauges, stop_api, address })
+        Ok(Self { runtime, api, gauges, stop_api, stop_watches, address })
     }
 
     /// Address of the API.
@@ -104,6 +106,7 @@ impl Daemon {
     /// Stops: no new work, the call under way is finished, leases are given back. Within 25 s.
     pub async fn stop(self) {
         self.stop_api.cancel();
+        self.stop_watches.cancel();
         self.runtime.shutdown().await;
         // A client that holds its connection open does not hold the daemon.
         if tokio::time::timeout(Duration::from_secs(2), self.api).await.is_err() {

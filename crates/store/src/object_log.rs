@@ -210,6 +210,23 @@ impl Store {
         .await
     }
 
+    /// The last entry about an object before `resource_version`, if the log still has one.
+    pub async fn logged_before(&self, kind: &str, name: &str, resource_version: i64) -> Result<Option<LoggedChange>> {
+        self.timed(Operation::ChangesSince, async {
+            let row = sqlx::query(
+                "SELECT * FROM object_log WHERE kind = $1 AND name = $2 AND resource_version < $3
+                 ORDER BY resource_version DESC LIMIT 1",
+            )
+            .bind(kind)
+            .bind(name)
+            .bind(resource_version)
+            .fetch_optional(self.pool())
+            .await?;
+            row.as_ref().map(LoggedChange::from_row).transpose()
+        })
+        .await
+    }
+
     /// Forgets log entries older than `age` by the database's clock, in small transactions, and remembers up to where.
     /// Answers how many went.
     pub async fn prune_log(&self, age: Duration) -> Result<u64> {

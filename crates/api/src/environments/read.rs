@@ -8,36 +8,37 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::{ETAG, WARNING};
-use model::env::KIND;
-use store::{EnvironmentFilter, EnvironmentRow};
+use store::EnvironmentRow;
 
 use crate::error::ApiResult;
-use crate::extract::{Name, Params};
+use crate::extract::{Asking, Name};
+use crate::filter::Filter;
 use crate::freshness::Freshness;
-use crate::lists::Wanted;
+use crate::objects::Kind;
 use crate::state::ApiState;
-use crate::{selectors, wire};
+use crate::{lists, wire};
 
 /// `GET environments`
-pub(crate) async fn list(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult {
-    let wanted = Wanted::from(&params)?;
-    let fields = selectors::fields(&params, &["metadata.name", "spec.aws.accountId"])?;
-    let filter = EnvironmentFilter {
-        labels: selectors::labels(&params)?,
-        accounts: fields.get("spec.aws.accountId").cloned().into_iter().collect(),
-        name: fields.get("metadata.name").cloned(),
-    };
-    let page = state.store.list_environments(&filter, wanted.page()).await?;
-    let freshness = Freshness::read(&state, &filter.accounts).await?;
-    let now = state.now();
-    let item = |row| wire::environment(&state, &row, &freshness, now);
-    Ok(wanted.answer((wire::API_VERSION, KIND), page, item))
+pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> ApiResult {
+    let filter = Filter::from(Kind::Environment, &asking.params)?;
+    lists::list(&state, Kind::Environment, filter, &asking).await
 }
 
 /// `GET environments/{name}`
-pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     let row = state.store.get_environment(&name).await?;
-    answer(&state, StatusCode::OK, &row, &[]).await
+    let freshness = Freshness::read(&state, std::slice::from_ref(&row.account)).await?;
+    let mut shown =
+        lists::one(Kind::Environment, wire::environment(&state, &row, &freshness, state.now()), &asking, &state)?;
+    tag(&mut shown, row.resource_version);
+    Ok(shown)
+}
+
+/// The version as an entity tag, for `If-Match`.
+fn tag(response: &mut Response, version: i64) {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
 }
 
 /// `GET environments/{name}/status`: the object without its spec.
@@ -61,9 +62,7 @@ pub(crate) async fn answer(
     let freshness = Freshness::read(state, std::slice::from_ref(&row.account)).await?;
     let shown = wire::environment(state, row, &freshness, state.now());
     let mut response = (code, Json(shown)).into_response();
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", row.resource_version)) {
-        response.headers_mut().insert(ETAG, tag);
-    }
+    tag(&mut response, row.resource_version);
     for warning in warnings {
         // RFC 9111, 5.5: code 299, agent `-`, quoted text.
         let quoted: String = warning.chars().filter(|c| c.is_ascii() && !c.is_control()).collect();

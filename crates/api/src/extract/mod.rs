@@ -1,11 +1,15 @@
 //! What handlers take out of a request. Each refusal is a `Status`.
 
+mod accept;
 mod actor;
+mod asking;
 mod body;
 mod params;
 mod path;
 
+pub(crate) use accept::Accept;
 pub(crate) use actor::Actor;
+pub(crate) use asking::Asking;
 pub(crate) use body::{Body, Patch};
 pub(crate) use params::{FieldValidation, Params};
 pub(crate) use path::Name;

@@ -12,7 +12,7 @@ use super::{API_VERSION, labels_of_environment, metadata};
 pub(crate) const EVENT: (&str, &str) = ("v1", "Event");
 
 /// Environments have no namespace; events, which must have one in Kubernetes, are said to be in this one.
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 const COMPONENT: &str = "eventchain-operator";
 
 /// An event. What else is known of its latest occurrence is in an annotation, as JSON.

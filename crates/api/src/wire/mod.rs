@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 pub(crate) use change::change;
 pub(crate) use environment::environment;
-pub(crate) use event::{EVENT, event};
-pub(crate) use managed_resource::{KIND_LABEL, managed_resource, managed_resource_labels};
+pub(crate) use event::{EVENT, NAMESPACE, event};
+pub(crate) use managed_resource::{KIND_LABEL, managed_resource};
 pub(crate) use operator::operator;
 pub(crate) use revision::revision;
 

@@ -14,3 +14,4 @@ mod others;
 mod outage;
 mod plans;
 mod support;
+mod watch;

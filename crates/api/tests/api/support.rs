@@ -36,7 +36,7 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     clock: Arc<AtomicI64>,
-    _db: TestDb,
+    db: TestDb,
 }
 
 pub(crate) struct Answer {
@@ -112,7 +112,7 @@ impl Api {
         });
         state.config = ApiConfig { plan_patience: Duration::from_secs(5), ..ApiConfig::default() };
         change(&mut state);
-        Self { store, router: api::router(state), seen, clock, _db: db }
+        Self { store, router: api::router(state), seen, clock, db }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -181,6 +181,11 @@ impl Api {
         let acquired = self.store.acquire_lease(ACCOUNT, "stub", Duration::from_secs(600)).await.unwrap();
         let Acquired::Held(lease) = acquired else { panic!("somebody else holds the lease: {acquired:?}") };
         Owner { store: self.store.clone(), fence: lease.fence(), listener }
+    }
+
+    /// A store of another replica on the same database.
+    pub(crate) async fn another_replica(&self) -> Store {
+        self.db.store()
     }
 
     pub(crate) async fn version(&self) -> i64 {

@@ -1,0 +1,5 @@
+//! Who may do what.
+
+mod scope;
+
+pub(crate) use scope::Scope;

@@ -1,0 +1,36 @@
+//! How something is asked for: the parameters, the form of the answer, and what the caller may see.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::{Accept, Params};
+use crate::auth::Scope;
+use crate::error::{ApiError, ApiResult};
+use crate::tables::{Include, Printing};
+
+/// How something is asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asking {
+    pub(crate) params: Params,
+    pub(crate) accept: Accept,
+    pub(crate) scope: Scope,
+}
+
+impl Asking {
+    /// How tables are to be made, if one is asked for.
+    pub(crate) fn printing(&self) -> ApiResult<Option<Printing>> {
+        let Some(version) = self.accept.table() else { return Ok(None) };
+        Ok(Some(Printing { version: version.to_owned(), include: Include::from(&self.params)? }))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = Params::from_request_parts(parts, state).await?;
+        let Ok(accept) = Accept::from_request_parts(parts, state).await;
+        let Ok(scope) = Scope::from_request_parts(parts, state).await;
+        Ok(Self { params, accept, scope })
+    }
+}
