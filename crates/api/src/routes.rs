@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use crate::environments::{actions, approve, delete, plan, read, write};
 use crate::state::ApiState;
-use crate::{changes, events, managed_resources, middleware, operators, pages, probes, revisions};
+use crate::{changes, discovery, events, managed_resources, middleware, openapi, operators, pages, probes, revisions};
 
 /// The whole API.
 ///
@@ -54,6 +54,15 @@ fn api_routes() -> Router<Arc<ApiState>> {
         .route("/api/v1/namespaces/{namespace}/events", get(events::list_namespaced))
         .route("/api/v1/namespaces/{namespace}/events/{name}", get(events::get))
         .route("/", get(pages::index))
+        .route("/api", get(discovery::core))
+        .route("/api/v1", get(discovery::core_resources))
+        .route("/apis", get(discovery::groups))
+        .route("/apis/{group}", get(discovery::group))
+        .route("/apis/eventchain.io/v1", get(discovery::group_resources))
+        .route("/openapi.json", get(openapi::whole))
+        .route("/openapi/v2", get(openapi::version_2))
+        .route("/openapi/v3", get(openapi::index))
+        .route("/openapi/v3/{*path}", get(openapi::version_3))
 }
 
 fn probe_routes() -> Router<Arc<ApiState>> {
@@ -62,4 +71,5 @@ fn probe_routes() -> Router<Arc<ApiState>> {
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
         .route("/version", get(probes::version))
+        .route("/version/", get(probes::version))
 }

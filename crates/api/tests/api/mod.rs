@@ -7,6 +7,7 @@ mod changes;
 mod concurrency;
 mod deletion;
 mod design;
+mod discovery;
 mod environments;
 mod listener;
 mod lists;

@@ -1,12 +1,13 @@
 //! `spec.database`: the RDS instance, its automated backups, manual snapshots and their copies.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Region;
 use crate::quantity::Span;
 
 /// The RDS instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// DB instance identifier.
@@ -71,7 +72,7 @@ pub struct DatabaseSpec {
 }
 
 /// A DB subnet group that is used and not managed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubnetGroupRef {
     /// Its name.
@@ -79,7 +80,7 @@ pub struct SubnetGroupRef {
 }
 
 /// Where the master password comes from. There is no way to write one down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MasterPassword {
     /// RDS keeps it in Secrets Manager and rotates it.
@@ -105,7 +106,7 @@ impl<'de> Deserialize<'de> for MasterPassword {
 }
 
 /// Automated backups.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct BackupSpec {
     /// Days to keep: 0 (off) to 35.
@@ -117,7 +118,7 @@ pub struct BackupSpec {
 }
 
 /// Manual snapshots by schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SnapshotSpec {
     /// First part of their names; from the identifier when left out.
@@ -136,7 +137,7 @@ pub struct SnapshotSpec {
 }
 
 /// Copies of snapshots in another region.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SnapshotCopySpec {
     /// Target region.

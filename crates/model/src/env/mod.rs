@@ -12,6 +12,7 @@ mod services;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use database::{BackupSpec, DatabaseSpec, MasterPassword, SnapshotCopySpec, SnapshotSpec, SubnetGroupRef};
@@ -34,7 +35,7 @@ pub const KIND: &str = "Environment";
 pub const GUIDE_ENVIRONMENT: &str = "prod";
 
 /// One EventChain environment: what shall exist in AWS.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Environment {
     /// `eventchain.io/v1`; may be left out.
@@ -58,7 +59,7 @@ fn kind() -> String {
 }
 
 /// The part of Kubernetes' ObjectMeta that people write. What the server fills in belongs to the API's wire types.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// DNS label, at most 63 characters.
@@ -72,7 +73,7 @@ pub struct Metadata {
 }
 
 /// The desired state of an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvironmentSpec {
     /// Account and region. How to enter the account is the daemon's configuration.
@@ -113,7 +114,7 @@ pub struct EnvironmentSpec {
 }
 
 /// Where the environment lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AwsSpec {
     /// Twelve digits.

@@ -1,9 +1,10 @@
 //! `spec.network` and `spec.loadBalancer`: referenced by id or ARN; listeners are managed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something used and not managed: `{ existing: … }`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Existing {
     /// Its AWS id, name or ARN, as the field says.
@@ -11,7 +12,7 @@ pub struct Existing {
 }
 
 /// The network, by reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkSpec {
     /// `{ existing: vpc-… }`; target groups are made in it.
@@ -19,7 +20,7 @@ pub struct NetworkSpec {
 }
 
 /// The load balancer, by ARN, and its listeners.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBalancerSpec {
     /// ARN of an application load balancer.
@@ -30,7 +31,7 @@ pub struct LoadBalancerSpec {
 }
 
 /// One listener: its port, and a redirect or a forward as default action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListenerSpec {
     /// TCP port, unique on the load balancer.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Span;
 
 /// A secret of Secrets Manager: that it exists, how it is described and rotated. Never its value.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SecretSpec {
     /// Description.
@@ -25,7 +26,7 @@ pub struct SecretSpec {
 }
 
 /// Who gives a secret its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum SecretValue {
     /// Someone else: it is never read or written here.
     External,
@@ -44,7 +45,7 @@ impl<'de> Deserialize<'de> for SecretValue {
 }
 
 /// Rotation by a Lambda function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RotationSpec {
     /// ARN of the function.
@@ -54,7 +55,7 @@ pub struct RotationSpec {
 }
 
 /// A metric alarm on one metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AlarmSpec {
     /// Description.
@@ -102,7 +103,7 @@ pub struct AlarmSpec {
 }
 
 /// A statistic of CloudWatch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[expect(missing_docs, reason = "CloudWatch's own names")]
 pub enum Statistic {
     SampleCount,
@@ -113,7 +114,7 @@ pub enum Statistic {
 }
 
 /// A comparison of CloudWatch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[expect(missing_docs, reason = "CloudWatch's own names")]
 pub enum Comparison {
     GreaterThanOrEqualToThreshold,
@@ -123,7 +124,7 @@ pub enum Comparison {
 }
 
 /// What missing data means to an alarm; CloudWatch's own names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "camelCase")]
 #[strum(serialize_all = "camelCase")]
 #[expect(missing_docs, reason = "CloudWatch's own names")]

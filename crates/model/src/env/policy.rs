@@ -1,11 +1,12 @@
 //! `spec.policy`: what may be done, and when.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Span;
 
 /// What may be done, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Policy {
     /// Enforce, or only report.
@@ -26,7 +27,7 @@ pub struct Policy {
 }
 
 /// Enforce, or only report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
     /// Drift is repaired.
     #[default]
@@ -36,7 +37,7 @@ pub enum Mode {
 }
 
 /// What to do with an object that exists before us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Adoption {
     /// Take it over, or create it.
     #[default]
@@ -48,7 +49,7 @@ pub enum Adoption {
 }
 
 /// Let go, or delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum OnDelete {
     /// The AWS object stays and is no longer managed.
     #[default]
@@ -58,7 +59,7 @@ pub enum OnDelete {
 }
 
 /// When Disruptive steps may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Disruptive {
     /// At once.
     Immediately,
@@ -70,7 +71,7 @@ pub enum Disruptive {
 }
 
 /// When Destructive steps may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Destructive {
     /// After an approval of the plan.
     #[default]
@@ -80,7 +81,7 @@ pub enum Destructive {
 }
 
 /// A maintenance window that opens by a cron schedule and stays open for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WindowSpec {
     /// Five-field cron: when it opens.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::Span;
 
 /// The ECS cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterSpec {
     /// Name of the cluster to manage.
@@ -23,7 +24,7 @@ pub struct ClusterSpec {
 }
 
 /// Values for every service that does not give its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServiceDefaults {
     /// Subnet ids.
@@ -60,7 +61,7 @@ impl ServiceDefaults {
 }
 
 /// The log group of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LogsSpec {
     /// Name of the group; `/ecs/<service name>` when left out. Not allowed in `serviceDefaults`.
@@ -72,7 +73,7 @@ pub struct LogsSpec {
 }
 
 /// One ECS service on Fargate.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServiceSpec {
     /// Name of the ECS service and of its task definition family.
@@ -141,7 +142,7 @@ pub struct ServiceSpec {
 }
 
 /// Target tracking on the service's average CPU.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AutoscalingSpec {
     /// Least number of tasks.
@@ -160,7 +161,7 @@ pub struct AutoscalingSpec {
 }
 
 /// A target group of type `ip` for the service's port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TargetGroupSpec {
     /// Name, unique in the region: at most 32 letters, digits and hyphens.
@@ -174,7 +175,7 @@ pub struct TargetGroupSpec {
 }
 
 /// A target group's health check.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct HealthCheckSpec {
     /// Path of the request.
@@ -198,7 +199,7 @@ pub struct HealthCheckSpec {
 }
 
 /// The pipeline that deploys a service. It is not managed; naming it makes it the owner of the service's image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PipelineSpec {
     /// What it deploys.
@@ -206,7 +207,7 @@ pub struct PipelineSpec {
 }
 
 /// What a pipeline deploys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PipelineDeploy {
     /// A service of this document.
