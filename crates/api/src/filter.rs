@@ -42,7 +42,7 @@ impl Filter {
             self.fields.iter().all(|(field, wanted)| match at(object, field) {
                 None | Some(Value::Null) => wanted.is_empty(),
                 Some(Value::String(text)) => text == wanted,
-                Some(other) => other.to_string() == *wanted,
+                Some(other) => *other.to_string() == **wanted,
             })
         };
         (self.labels.is_empty() || selectors::matches(&self.labels, &labels(object))) && fields()

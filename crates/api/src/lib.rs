@@ -4,7 +4,6 @@
 //! Any replica serves it: what needs fresh reads of AWS (a plan, a reconcile) is a request row that the account's owner
 //! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
 
-mod auth;
 mod changes;
 mod decode;
 mod diff;

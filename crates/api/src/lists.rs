@@ -10,7 +10,6 @@ use model::problem::Reason;
 use serde_json::{Value, json};
 use store::{Page, PageRequest};
 
-use crate::auth::Scope;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Params};
 use crate::filter::Filter;
@@ -32,10 +31,10 @@ pub(crate) async fn list(state: &Arc<ApiState>, kind: Kind, filter: Filter, aski
         // A watch from there would miss something: then the list is of no use either.
         state.store.changes_since(version, &[kind.name()], 1).await?;
     }
-    let mut page = read(state, kind, &filter, &asking.scope, &wanted.page).await?;
+    let mut page = read(state, kind, &filter, &wanted.page).await?;
     // Names of events say nothing: a list that is read whole is told in the order in which it happened.
     if kind == Kind::Event && wanted.page.after.is_none() && page.next.is_none() {
-        page.items.sort_by_cached_key(|item| item.happened_at());
+        page.items.sort_by_cached_key(Object::happened_at);
     }
     wanted.answer(kind, page, asking, state)
 }
@@ -49,15 +48,8 @@ pub(crate) fn one(kind: Kind, object: Value, asking: &Asking, state: &ApiState) 
 }
 
 /// Reads on until there are as many as are wanted, or no more.
-async fn read(
-    state: &Arc<ApiState>,
-    kind: Kind,
-    filter: &Filter,
-    scope: &Scope,
-    wanted: &PageRequest,
-) -> ApiResult<Page<Object>> {
-    let selected_by_store = *scope == Scope::All && objects::selects(kind, filter);
-    if selected_by_store {
+async fn read(state: &Arc<ApiState>, kind: Kind, filter: &Filter, wanted: &PageRequest) -> ApiResult<Page<Object>> {
+    if objects::selects(kind, filter) {
         return objects::page(state, kind, filter, wanted).await;
     }
     let limit = wanted.limit.map_or(usize::MAX, |limit| limit as usize);
@@ -68,7 +60,7 @@ async fn read(
         // The first page's: what a watch from there shows again is never too little.
         let resource_version = *version.get_or_insert(page.resource_version);
         for item in page.items {
-            if !(scope.permits(&item.environment) && filter.matches(&item.object)) {
+            if !filter.matches(&item.shown) {
                 continue;
             }
             if items.len() == limit {
@@ -128,7 +120,7 @@ impl Wanted {
             resource_version: Some(version.to_string()),
             ..ListMeta::default()
         });
-        let items: Vec<Value> = page.items.into_iter().map(|item| item.object).collect();
+        let items: Vec<Value> = page.items.into_iter().map(|item| item.shown).collect();
         if let Some(printing) = asking.printing()? {
             return Ok(Json(render(kind.name(), &items, metadata, &printing, state.now())).into_response());
         }

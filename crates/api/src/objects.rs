@@ -96,17 +96,15 @@ impl Kind {
 /// An object as it is shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
-    /// The environment that it is, or belongs to; empty: none.
-    pub(crate) environment: String,
     /// Its place in the store's order.
     pub(crate) place: String,
-    pub(crate) object: Value,
+    pub(crate) shown: Value,
 }
 
 impl Object {
     /// When an event happened last, and its version.
     pub(crate) fn happened_at(&self) -> (Option<Timestamp>, i64) {
-        let text = |pointer| self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer| self.shown.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         (text("/lastTimestamp").parse().ok(), text("/metadata/resourceVersion").parse().unwrap_or_default())
     }
 }
@@ -147,30 +145,30 @@ fn read<T: DeserializeOwned>(row: Value) -> ApiResult<T> {
 }
 
 fn environment(state: &ApiState, joined: &Joined, row: &EnvironmentRow) -> Object {
-    let object = wire::environment(state, row, &joined.freshness, state.now());
-    Object { environment: row.name.clone(), place: row.name.clone(), object }
+    let shown = wire::environment(state, row, &joined.freshness, state.now());
+    Object { place: row.name.clone(), shown }
 }
 
 fn change(row: &ChangeRow) -> Object {
-    Object { environment: row.environment.clone(), place: row.name.clone(), object: wire::change(row) }
+    Object { place: row.name.clone(), shown: wire::change(row) }
 }
 
 fn revision(row: &RevisionRow) -> Object {
     let place = format!("{}/{}", row.environment, row.revision);
-    Object { environment: row.environment.clone(), place, object: wire::revision(row) }
+    Object { place, shown: wire::revision(row) }
 }
 
 fn managed_resource(state: &ApiState, row: &ManagedResourceRow) -> Object {
-    let object = wire::managed_resource(row, state.now());
-    Object { environment: row.environment.clone(), place: row.name.clone(), object }
+    let shown = wire::managed_resource(row, state.now());
+    Object { place: row.name.clone(), shown }
 }
 
 fn operator(joined: &Joined, row: &OperatorRow) -> Object {
-    Object { environment: String::new(), place: String::new(), object: wire::operator(row, &joined.leases) }
+    Object { place: String::new(), shown: wire::operator(row, &joined.leases) }
 }
 
 fn event(row: &EventRow) -> Object {
-    Object { environment: row.environment.clone(), place: row.name.clone(), object: wire::event(row) }
+    Object { place: row.name.clone(), shown: wire::event(row) }
 }
 
 /// Whether the store selects by all that the filter says, so that a page of the store's is a page of the list.

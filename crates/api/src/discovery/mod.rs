@@ -17,12 +17,12 @@ use crate::wire::GROUP;
 
 /// `GET /api`
 pub(crate) async fn core(accept: Accept) -> Response {
-    negotiated(&accept, documents::core_versions(), |version| documents::aggregated_core(version))
+    negotiated(&accept, documents::core_versions(), documents::aggregated_core)
 }
 
 /// `GET /apis`
 pub(crate) async fn groups(accept: Accept) -> Response {
-    negotiated(&accept, documents::groups(), |version| documents::aggregated_groups(version))
+    negotiated(&accept, documents::groups(), documents::aggregated_groups)
 }
 
 /// `GET /apis/{group}`

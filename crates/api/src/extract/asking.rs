@@ -1,10 +1,9 @@
-//! How something is asked for: the parameters, the form of the answer, and what the caller may see.
+//! How something is asked for: the parameters, and the form of the answer.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::{Accept, Params};
-use crate::auth::Scope;
 use crate::error::{ApiError, ApiResult};
 use crate::tables::{Include, Printing};
 
@@ -13,7 +12,6 @@ use crate::tables::{Include, Printing};
 pub(crate) struct Asking {
     pub(crate) params: Params,
     pub(crate) accept: Accept,
-    pub(crate) scope: Scope,
 }
 
 impl Asking {
@@ -30,7 +28,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = Params::from_request_parts(parts, state).await?;
         let Ok(accept) = Accept::from_request_parts(parts, state).await;
-        let Ok(scope) = Scope::from_request_parts(parts, state).await;
-        Ok(Self { params, accept, scope })
+        Ok(Self { params, accept })
     }
 }

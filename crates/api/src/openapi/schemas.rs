@@ -88,7 +88,7 @@ fn object(resource: &Resource) -> Value {
             required.push("spec");
         }
         Kind::Revision => {
-            properties["spec"] = free("The spec with its number, author, message, and diff to the one before.")
+            properties["spec"] = free("The spec with its number, author, message, and diff to the one before.");
         }
         Kind::ManagedResource => {
             properties["spec"] = free("Environment, account, region, kind, identity, and what is desired.");

@@ -24,7 +24,7 @@ pub(super) struct Changed {
 
 impl Changed {
     pub(super) fn new(entry: &LoggedChange, object: Object) -> Self {
-        let name = object.object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or(&entry.name).to_owned();
+        let name = object.shown.pointer("/metadata/name").and_then(Value::as_str).unwrap_or(&entry.name).to_owned();
         let (version, event) = (entry.resource_version, entry.event);
         Self { version, event, name, object, plain: OnceLock::new(), printed: OnceLock::new() }
     }
@@ -32,12 +32,12 @@ impl Changed {
     /// The line about it.
     pub(super) fn line(&self, event: &str, kind: Kind, printing: Option<&Printing>, now: Timestamp) -> Bytes {
         match printing {
-            None => framed(event, self.plain.get_or_init(|| text(&self.object.object))),
+            None => framed(event, self.plain.get_or_init(|| text(&self.object.shown))),
             // What kubectl asks for is shared; a table with whole objects is rare.
             Some(printing) if printing.include == Include::Metadata && printing.version == "v1" => {
-                framed(event, self.printed.get_or_init(|| text(&printed(kind, &self.object.object, printing, now))))
+                framed(event, self.printed.get_or_init(|| text(&printed(kind, &self.object.shown, printing, now))))
             }
-            Some(printing) => framed(event, &text(&printed(kind, &self.object.object, printing, now))),
+            Some(printing) => framed(event, &text(&printed(kind, &self.object.shown, printing, now))),
         }
     }
 }

@@ -19,7 +19,6 @@ use model::problem::Reason;
 
 pub(crate) use feed::Feeds;
 
-use crate::auth::Scope;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Params};
 use crate::filter::Filter;
@@ -35,8 +34,6 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(crate) struct Wish {
     pub(crate) kind: Kind,
     pub(crate) filter: Filter,
-    /// What the client may see.
-    pub(crate) scope: Scope,
     /// `None`: first what there is, then what changes.
     pub(crate) from: Option<i64>,
     /// Whether the end of what there is is told by a bookmark.
@@ -55,7 +52,7 @@ pub(crate) fn asked(params: &Params) -> ApiResult<bool> {
 impl Wish {
     /// Whether an object is wanted.
     fn wants(&self, object: &Object) -> bool {
-        self.scope.permits(&object.environment) && self.filter.matches(&object.object)
+        self.filter.matches(&object.shown)
     }
 
     /// Whether an object can begin or cease to be wanted.
@@ -88,7 +85,6 @@ impl Wish {
         Ok(Self {
             kind,
             filter,
-            scope: asking.scope.clone(),
             from,
             initial_end: initial == Some(true),
             bookmarks: params.flag("allowWatchBookmarks")?,

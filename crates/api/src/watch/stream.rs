@@ -137,7 +137,7 @@ impl Watcher {
             self.at = *first.get_or_insert(page.resource_version);
             self.horizon = page.resource_version;
             for item in page.items {
-                let object = &item.object;
+                let object = &item.shown;
                 let name = text(object, "/metadata/name");
                 let version = text(object, "/metadata/resourceVersion").parse().unwrap_or_default();
                 let wanted = self.wish.wants(&item);

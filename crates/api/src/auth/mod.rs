@@ -1,5 +1,0 @@
-//! Who may do what.
-
-mod scope;
-
-pub(crate) use scope::Scope;
