@@ -1,3 +1,5 @@
+//! What each kind looks like in a table, and how ages are told.
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
