@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, Status
 use model::problem::{Problem, Problems, Reason};
 use telemetry::ErrorChain;
 
-use crate::wire::GROUP;
+use crate::discovery::resources;
+use crate::wire::{EVENT, GROUP};
 
 /// A client that finds the database or the owner away is asked to come back after so many seconds: a lease that ran out
 /// is taken again within 15 s, a database fails over in about as long.
@@ -64,11 +65,12 @@ impl ApiError {
     }
 
     pub(crate) fn not_found(kind: &'static str, name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{kind} {name:?} not found")).about(kind, name)
+        let message = format!("{} {name:?} not found", resource_of(kind));
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).about(kind, name)
     }
 
     pub(crate) fn conflict(kind: &'static str, name: &str, why: impl std::fmt::Display) -> Self {
-        let message = format!("{kind} {name:?}: {why}");
+        let message = format!("Operation cannot be fulfilled on {} {name:?}: {why}", resource_of(kind));
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
     }
 
@@ -128,7 +130,11 @@ impl ApiError {
         let details = StatusDetails {
             causes: (!causes.is_empty()).then_some(causes),
             group: self.about.as_ref().map(|_| GROUP.to_owned()),
-            kind: self.about.as_ref().map(|(kind, _)| (*kind).to_owned()),
+            // As in Kubernetes: the kind where the content is refused, the resource everywhere else.
+            kind: self.about.as_ref().map(|(kind, _)| match self.code {
+                StatusCode::UNPROCESSABLE_ENTITY => (*kind).to_owned(),
+                _ => plural_of(kind).to_owned(),
+            }),
             name: self.about.as_ref().map(|(_, name)| name.clone()),
             retry_after_seconds: self.retry_after,
             uid: None,
@@ -142,6 +148,17 @@ impl ApiError {
             ..Status::default()
         }
     }
+}
+
+/// The resource of a kind; a kind that has none stands for itself.
+fn plural_of(kind: &'static str) -> &'static str {
+    resources::ALL.iter().find(|resource| resource.kind.name() == kind).map_or(kind, |resource| resource.plural)
+}
+
+/// `environments.eventchain.io`, as kubectl's users know it.
+fn resource_of(kind: &'static str) -> String {
+    let plural = plural_of(kind);
+    if plural == kind || kind == EVENT.1 { plural.to_owned() } else { format!("{plural}.{GROUP}") }
 }
 
 impl IntoResponse for ApiError {
@@ -173,8 +190,8 @@ impl From<store::Error> for ApiError {
                 format!("the object has been changed: its resourceVersion is {current}; read it again and retry"),
             ),
             store::Error::AlreadyExists { kind, name } => {
-                Self::new(StatusCode::CONFLICT, "AlreadyExists", format!("{kind} {name:?} already exists"))
-                    .about(kind, name)
+                let message = format!("{} {name:?} already exists", resource_of(kind));
+                Self::new(StatusCode::CONFLICT, "AlreadyExists", message).about(kind, name)
             }
             store::Error::ClaimedBy(conflicts) => {
                 let mut problems = Problems::default();

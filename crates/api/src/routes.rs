@@ -11,8 +11,8 @@ use crate::{changes, discovery, events, managed_resources, middleware, openapi, 
 
 /// The whole API.
 ///
-/// Seams for what is not here yet: watch and tables are answered in `lists`; server-side apply and JSON patches
-/// in the extractor of patches; discovery is more routes; authentication fills the extractor of the actor, in front of
+/// Seams for what is not here yet: server-side apply and JSON patches belong
+/// in the extractor of patches; authentication fills the extractor of the actor, in front of
 /// the routes made by `api_routes` and of nothing else (probes and metrics stay open).
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
