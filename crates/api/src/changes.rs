@@ -91,7 +91,7 @@ pub(crate) async fn create(
     }
     let name = change_name(&environment, state.now());
     edit.record = Record::Posted { name, patch: kept(&patch), plan: true };
-    let make = |row: &store::EnvironmentRow| patched(row, &patch);
+    let make = |row: &store::EnvironmentRow| Ok(patched(row, &patch));
     let Edited { change, .. } = edit::edit(&state, &environment, &edit, make).await.map_err(|error| {
         if error.is_not_found() {
             let rule = format!("{KIND} {environment:?} does not exist");

@@ -16,6 +16,7 @@ mod extract;
 mod filter;
 mod freshness;
 mod happened;
+mod json_patch;
 mod lists;
 mod managed_resources;
 mod merge;

@@ -64,8 +64,9 @@ pub(crate) async fn patch(
     params: Params,
     headers: HeaderMap,
     actor: Actor,
-    Patch(mut patch): Patch,
+    patch: Patch,
 ) -> ApiResult {
+    let mut patch = patch.into_merge()?;
     only_default(&name)?;
     let dry_run = params.dry_run()?;
     let mut version = if_match(&headers)?;

@@ -214,7 +214,7 @@ pub(crate) async fn rollback(
     let make = |row: &store::EnvironmentRow| {
         let mut document = document_of(row);
         document["spec"] = revision.spec.clone();
-        document
+        Ok(document)
     };
     let edited = edit::edit(&state, &name, &edit, make).await?;
     read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await

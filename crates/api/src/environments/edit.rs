@@ -119,17 +119,18 @@ pub(crate) async fn edit(
     state: &Arc<ApiState>,
     name: &str,
     edit: &Edit,
-    make: impl Fn(&EnvironmentRow) -> Value + Send,
+    make: impl Fn(&EnvironmentRow) -> ApiResult<Value> + Send,
 ) -> ApiResult<Edited> {
     let mut attempt = 0;
     loop {
         attempt += 1;
         let row = state.store.get_environment(name).await?;
-        let read = document::read(make(&row), edit.validation, Some(name)).await?;
+        let read = document::read(make(&row)?, edit.validation, Some(name)).await?;
         let version = read.resource_version.or(edit.version);
         let stale = [read.resource_version, edit.version].into_iter().flatten().any(|it| it != row.resource_version);
         if stale {
-            let why = format!("it has been changed: its resourceVersion is {}; read it again", row.resource_version);
+            // Kubernetes' words: kubectl tries again by them.
+            let why = "the object has been modified; please apply your changes to the latest version and try again";
             return Err(ApiError::conflict(KIND, name, why));
         }
         if read.uid.is_some_and(|uid| uid != row.uid) {

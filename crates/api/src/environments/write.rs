@@ -119,7 +119,7 @@ pub(crate) async fn replace(
     Body(document): Body,
 ) -> ApiResult {
     let edit = Edit::from(&params, &headers, actor.0)?;
-    let edited = edit::edit(&state, &name, &edit, |_| document.clone()).await?;
+    let edited = edit::edit(&state, &name, &edit, |_| Ok(document.clone())).await?;
     read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
 }
 
@@ -130,11 +130,37 @@ pub(crate) async fn patch(
     params: Params,
     headers: HeaderMap,
     actor: Actor,
-    Patch(patch): Patch,
+    patch: Patch,
 ) -> ApiResult {
     let edit = Edit::from(&params, &headers, actor.0)?;
-    let edited = edit::edit(&state, &name, &edit, |row| patched(row, &patch)).await?;
+    let edited = edit::edit(&state, &name, &edit, |row| patch_of(row, &patch)).await?;
     read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+}
+
+/// The document that a patch of either form makes of the stored one.
+fn patch_of(row: &EnvironmentRow, patch: &Patch) -> ApiResult<Value> {
+    let patch = match patch {
+        Patch::Merge(patch) => return Ok(patched(row, patch)),
+        Patch::Json(patch) => patch,
+    };
+    let mut document = document_of(row);
+    // What a patch may test, and replace with what it was made from.
+    document["metadata"]["resourceVersion"] = json!(row.resource_version.to_string());
+    document["metadata"]["uid"] = json!(row.uid);
+    for field in ["labels", "annotations"] {
+        // As others show it: an empty map is left out, and a patch cannot add to what is not there.
+        if document["metadata"][field].is_null() && patch.reaches_into(&format!("/metadata/{field}")) {
+            document["metadata"][field] = json!({});
+        }
+    }
+    patch.apply(&mut document).map_err(|problems| ApiError::invalid(KIND, &row.name, problems))?;
+    // A patch that says nothing of the version is applied to the newest one.
+    if !patch.names_version()
+        && let Some(metadata) = document["metadata"].as_object_mut()
+    {
+        metadata.remove("resourceVersion");
+    }
+    Ok(document)
 }
 
 /// The document that a merge patch makes of the stored one.

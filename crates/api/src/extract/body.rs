@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::decode::{self, Media};
 use crate::error::{ApiError, ApiResult};
+use crate::json_patch::JsonPatch;
 use crate::state::ApiState;
 
 /// The types in which a document may be sent.
@@ -19,9 +20,34 @@ const DOCUMENT_TYPES: &str = "application/json or application/yaml";
 #[derive(Debug, Clone)]
 pub(crate) struct Body(pub(crate) Value);
 
-/// A decoded merge patch.
+/// A decoded patch.
 #[derive(Debug, Clone)]
-pub(crate) struct Patch(pub(crate) Value);
+pub(crate) enum Patch {
+    /// RFC 7386.
+    Merge(Value),
+    /// RFC 6902.
+    Json(JsonPatch),
+}
+
+impl Patch {
+    /// For what takes merge patches alone.
+    pub(crate) fn into_merge(self) -> ApiResult<Value> {
+        match self {
+            Self::Merge(patch) => Ok(patch),
+            Self::Json(_) => Err(unknown_patch("application/merge-patch+json")),
+        }
+    }
+}
+
+/// In Kubernetes' words.
+fn unknown_patch(accepted: &str) -> ApiError {
+    let message =
+        format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+}
+
+/// The patches of an Environment.
+const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+json";
 
 impl FromRequest<Arc<ApiState>> for Body {
     type Rejection = ApiError;
@@ -63,12 +89,20 @@ impl FromRequest<Arc<ApiState>> for Patch {
             Media::MergePatch | Media::Json | Media::Missing => decoded(decode::json, bytes).await,
             Media::Yaml => decoded(decode::yaml, bytes).await,
             Media::Form => decode::json(&bytes).map_err(|_| unsupported("the body was sent as a form and is not JSON")),
-            Media::JsonPatch => Err(unsupported("application/json-patch+json is not served")),
-            Media::StrategicMergePatch => Err(unsupported("application/strategic-merge-patch+json is not served")),
-            Media::ApplyPatch => Err(unsupported("server-side apply is not served")),
-            Media::Other(other) => Err(unsupported(&format!("{other} is not understood"))),
+            Media::JsonPatch => {
+                let body = decoded(decode::json, bytes).await?;
+                return JsonPatch::decode(&body).map(Self::Json).map_err(ApiError::bad_request);
+            }
+            Media::StrategicMergePatch | Media::ApplyPatch | Media::Other(_) => Err(unknown_patch(PATCH_TYPES)),
         }
-        .map(Self)
+        .and_then(|patch| {
+            // Some clients call a JSON patch a merge patch; as one it would replace the whole object.
+            if patch.is_array() {
+                let rule = "a merge patch must be an object; a list of operations is application/json-patch+json";
+                return Err(ApiError::bad_request(rule));
+            }
+            Ok(Self::Merge(patch))
+        })
     }
 }
 

@@ -26,8 +26,7 @@ const FAILURES: &[(u16, &str)] = &[
 ];
 
 const DOCUMENT_TYPES: &[&str] = &["application/json", "application/yaml"];
-const PATCH_TYPES: &[&str] =
-    &["application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml"];
+const PATCH_TYPES: &[&str] = &["application/merge-patch+json", "application/json-patch+json"];
 
 /// The document of version 3 of a group and version, or of everything.
 pub(super) fn document(group_version: Option<&str>) -> Value {
@@ -134,14 +133,10 @@ fn add(paths: &mut Map<String, Value>, resource: &Resource) {
         );
     }
     if has("patch") {
-        let force = query("force", "boolean", "With server-side apply: take fields over from other managers.");
-        let parameters = vec![dry_run(), field_manager(), field_validation(), message(), force];
+        let parameters = vec![dry_run(), field_manager(), field_validation(), message()];
         let types = if resource.kind == Kind::Environment { PATCH_TYPES } else { &PATCH_TYPES[..1] };
-        let mut patch = operation(resource, "patch", parameters, Some((types, json!({}), true)), (200, object()));
-        if resource.kind == Kind::Environment {
-            patch["responses"]["201"] = answer("Created by server-side apply.", &object());
-        }
-        one.insert("patch".to_owned(), patch);
+        let body = Some((types, json!({}), true));
+        one.insert("patch".to_owned(), operation(resource, "patch", parameters, body, (200, object())));
     }
     if has("delete") {
         let body = Some((DOCUMENT_TYPES, json!({ "type": "object", "description": "DeleteOptions." }), false));
@@ -228,7 +223,7 @@ fn dry_run() -> Value {
 }
 
 fn field_manager() -> Value {
-    query("fieldManager", "string", "Who sets the fields; required for server-side apply.")
+    query("fieldManager", "string", "Who sets the fields. Read, and not kept.")
 }
 
 fn field_validation() -> Value {

@@ -13,6 +13,7 @@ mod listener;
 mod lists;
 mod others;
 mod outage;
+mod patches;
 mod plans;
 mod support;
 mod watch;

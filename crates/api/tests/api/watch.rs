@@ -282,7 +282,12 @@ async fn a_watcher_that_does_not_read_holds_up_nobody() {
     let mut slow = Watch::open(&api, &path, "application/json").await;
     let mut quick = Watch::open(&api, &path, "application/json").await;
     for n in 0..400 {
-        label(&api, "e0", json!({ "n": n.to_string() })).await;
+        let labels = BTreeMap::from([("n".to_owned(), n.to_string())]);
+        let update = store::EnvironmentUpdate {
+            labels: Some(labels),
+            ..store::EnvironmentUpdate::new("e0", jiff::Timestamp::UNIX_EPOCH)
+        };
+        api.store.update_environment(&update).await.unwrap();
         assert_eq!(quick.event().await, is("MODIFIED", "e0"));
     }
     // It is behind by more than is kept for anybody, and finds all of it in the log.
