@@ -91,7 +91,14 @@ pub(crate) async fn create(
     }
     let name = change_name(&environment, state.now());
     edit.record = Record::Posted { name, patch: kept(&patch), plan: true };
-    let make = |row: &store::EnvironmentRow| Ok(patched(row, &patch));
+    let make = |row: &store::EnvironmentRow| {
+        let mut document = patched(row, &patch);
+        // A change says what is wanted, not who owns it.
+        if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        Ok(document)
+    };
     let Edited { change, .. } = edit::edit(&state, &environment, &edit, make).await.map_err(|error| {
         if error.is_not_found() {
             let rule = format!("{KIND} {environment:?} does not exist");

@@ -6,9 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
+use model::env::KIND;
 use model::problem::{Problem, Problems, Reason};
 use telemetry::ErrorChain;
 
+use crate::apply::Conflict;
 use crate::discovery::resources;
 use crate::wire::{EVENT, GROUP};
 
@@ -74,6 +76,15 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
     }
 
+    /// Server-side apply met fields that others own.
+    pub(crate) fn fields_taken(name: &str, conflicts: &[Conflict]) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, "Conflict", Conflict::message(conflicts)).about(KIND, name);
+        let causes = conflicts.iter().map(Conflict::cause);
+        error.causes =
+            causes.map(|(path, message)| Problem { path, reason: Reason::FieldManagerConflict, message }).collect();
+        error
+    }
+
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message);
         error.retry_after = Some(RETRY_SECONDS);
@@ -103,7 +114,8 @@ impl ApiError {
 
     /// Whether somebody else's write came in between.
     pub(crate) fn is_conflict(&self) -> bool {
-        self.reason == "Conflict"
+        // Fields that others own stay theirs, however often it is tried.
+        self.reason == "Conflict" && self.causes.is_empty()
     }
 
     /// Whether the object does not exist.

@@ -4,6 +4,7 @@
 //! Any replica serves it: what needs fresh reads of AWS (a plan, a reconcile) is a request row that the account's owner
 //! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
 
+mod apply;
 mod changes;
 mod decode;
 mod diff;

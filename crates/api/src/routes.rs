@@ -11,9 +11,8 @@ use crate::{changes, discovery, events, managed_resources, middleware, openapi, 
 
 /// The whole API.
 ///
-/// Seams for what is not here yet: server-side apply belongs
-/// in the extractor of patches; authentication fills the extractor of the actor, in front of
-/// the routes made by `api_routes` and of nothing else (probes and metrics stay open).
+/// Seam for what is not here yet: authentication fills the extractor of the actor, in front of the routes made by
+/// `api_routes` and of nothing else (probes and metrics stay open).
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let limits = middleware::Limits::new(state.config.max_requests);

@@ -34,6 +34,8 @@ pub enum Reason {
     FieldValueDuplicate,
     /// What the field names does not exist.
     FieldValueNotFound,
+    /// Another field manager set the field to something else.
+    FieldManagerConflict,
 }
 
 /// One problem with one field.

@@ -14,7 +14,9 @@ use store::{
 };
 use uuid::Uuid;
 
+use super::manager::Manager;
 use super::status::spec_written;
+use crate::apply::Managed;
 use crate::document::{self, CHANGE_MESSAGE, Checked};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{FieldValidation, Params};
@@ -39,6 +41,8 @@ pub(crate) struct Edit {
     pub(crate) validation: FieldValidation,
     pub(crate) dry_run: bool,
     pub(crate) record: Record,
+    /// Who sets the fields, and how.
+    pub(crate) manager: Manager,
 }
 
 /// The change record that goes with it.
@@ -78,6 +82,7 @@ impl Edit {
             validation: params.field_validation()?,
             dry_run: params.dry_run()?,
             record: Record::Direct,
+            manager: Manager::from(params, headers)?,
         })
     }
 }
@@ -114,6 +119,18 @@ pub(crate) fn document_of(row: &EnvironmentRow) -> Value {
     json!({ "apiVersion": wire::API_VERSION, "kind": KIND, "metadata": metadata, "spec": row.spec })
 }
 
+/// A checked document, in the same form.
+pub(crate) fn document_with(checked: &Checked) -> Value {
+    let metadata = &checked.environment.metadata;
+    let mut document = json!({ "metadata": {}, "spec": checked.spec });
+    for (field, texts) in [("labels", &metadata.labels), ("annotations", &metadata.annotations)] {
+        if !texts.is_empty() {
+            document["metadata"][field] = json!(texts);
+        }
+    }
+    document
+}
+
 /// Makes the change. `make` is given the newest version, and run again when another one came in between.
 pub(crate) async fn edit(
     state: &Arc<ApiState>,
@@ -125,7 +142,14 @@ pub(crate) async fn edit(
     loop {
         attempt += 1;
         let row = state.store.get_environment(name).await?;
-        let read = document::read(make(&row)?, edit.validation, Some(name)).await?;
+        let document = make(&row)?;
+        // Clients send back what they read; what they changed there is meant.
+        let given = document.pointer("/metadata/managedFields").filter(|given| !given.is_null());
+        let managed = Managed::read(given.unwrap_or(&row.managed_fields)).ok_or_else(|| {
+            let rule = "is not what this server gave out";
+            ApiError::field("metadata.managedFields", Reason::FieldValueInvalid, rule)
+        })?;
+        let read = document::read(document, edit.validation, Some(name)).await?;
         let version = read.resource_version.or(edit.version);
         let stale = [read.resource_version, edit.version].into_iter().flatten().any(|it| it != row.resource_version);
         if stale {
@@ -137,7 +161,9 @@ pub(crate) async fn edit(
             return Err(ApiError::conflict(KIND, name, format!("its uid is {}: it is another object", row.uid)));
         }
         let checked = document::check(state, read, Some(&row)).await?;
-        match Writing::new(state, edit, row, checked, version).carry_out(state).await {
+        let new = document_with(&checked);
+        let managed = edit.manager.after(managed, (&document_of(&row), &new), state.now(), name)?;
+        match Writing::new(state, edit, row, (checked, managed), version).carry_out(state).await {
             Err(error) if error.is_conflict() && version.is_none() && attempt < ATTEMPTS => {}
             result => return result,
         }
@@ -149,6 +175,7 @@ struct Writing<'a> {
     edit: &'a Edit,
     row: EnvironmentRow,
     checked: Checked,
+    managed: Value,
     version: Option<i64>,
     spec_changed: bool,
     message: String,
@@ -156,14 +183,20 @@ struct Writing<'a> {
 }
 
 impl<'a> Writing<'a> {
-    fn new(state: &ApiState, edit: &'a Edit, row: EnvironmentRow, checked: Checked, version: Option<i64>) -> Self {
+    fn new(
+        state: &ApiState,
+        edit: &'a Edit,
+        row: EnvironmentRow,
+        (checked, managed): (Checked, Value),
+        version: Option<i64>,
+    ) -> Self {
         // Compared as documents, not as text: what another release wrote otherwise is no change.
         let spec_changed = document::stored(&row).is_none_or(|old| old.spec != checked.environment.spec);
         let annotation = |of: &std::collections::BTreeMap<String, String>| of.get(CHANGE_MESSAGE).cloned();
         let said = annotation(&checked.environment.metadata.annotations);
         let fresh = said.filter(|said| annotation(&row.annotations).as_ref() != Some(said));
         let message = if edit.message.is_empty() { fresh.unwrap_or_default() } else { edit.message.clone() };
-        Self { edit, row, checked, version, spec_changed, message, now: state.now() }
+        Self { edit, row, checked, managed, version, spec_changed, message, now: state.now() }
     }
 
     async fn carry_out(self, state: &ApiState) -> ApiResult<Edited> {
@@ -184,6 +217,7 @@ impl<'a> Writing<'a> {
             },
             labels: (metadata.labels != self.row.labels).then(|| metadata.labels.clone()),
             annotations: (metadata.annotations != self.row.annotations).then(|| metadata.annotations.clone()),
+            managed_fields: (self.managed != self.row.managed_fields).then(|| self.managed.clone()),
             spec: self.spec_changed.then(|| SpecWrite {
                 spec: self.checked.spec.clone(),
                 claims: self.checked.claims.clone(),
@@ -256,6 +290,7 @@ impl<'a> Writing<'a> {
         let metadata = self.checked.environment.metadata;
         row.labels = metadata.labels;
         row.annotations = metadata.annotations;
+        row.managed_fields = self.managed;
         if self.spec_changed {
             row.generation += 1;
             row.revision += 1;

@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod approve;
 pub(crate) mod delete;
 pub(crate) mod edit;
+mod manager;
 pub(crate) mod plan;
 pub(crate) mod read;
 mod status;

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use store::{EnvironmentRow, NewEnvironment};
 use uuid::Uuid;
 
-use super::edit::{self, Edit, document_of};
+use super::edit::{self, Edit, document_of, document_with};
 use super::status::spec_written;
 use super::{FINALIZER, read};
+use crate::apply::{Managed, Operation, Writer, applied_set, merge as merge_applied, without_nulls};
 use crate::document::{self, CHANGE_MESSAGE};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Body, Name, Params, Patch};
@@ -30,19 +31,24 @@ const LONGEST_NAME: usize = 63;
 pub(crate) async fn create(
     State(state): State<Arc<ApiState>>,
     params: Params,
+    headers: HeaderMap,
     actor: Actor,
     Body(document): Body,
 ) -> ApiResult {
-    let said = edit::message(params.text("message").unwrap_or_default())?;
-    let dry_run = params.dry_run()?;
+    let edit = Edit::from(&params, &headers, actor.0)?;
+    make(&state, &edit, document).await
+}
+
+/// Creates what the document says.
+async fn make(state: &Arc<ApiState>, edit: &Edit, document: Value) -> ApiResult {
     let uid = Uuid::new_v4();
     let fallback = generated_name(&document, uid)?;
-    let read = document::read(document, params.field_validation()?, Some(&fallback)).await?;
+    let read = document::read(document, edit.validation, Some(&fallback)).await?;
     if read.resource_version.is_some() {
         let rule = "must not be set on an object to be created";
         return Err(ApiError::field("metadata.resourceVersion", Reason::FieldValueForbidden, rule));
     }
-    let checked = document::check(&state, read, None).await?;
+    let checked = document::check(state, read, None).await?;
     let metadata = &checked.environment.metadata;
     let annotated = || metadata.annotations.get(CHANGE_MESSAGE).cloned().unwrap_or_default();
     let now = state.now();
@@ -53,21 +59,27 @@ pub(crate) async fn create(
         labels: metadata.labels.clone(),
         annotations: metadata.annotations.clone(),
         finalizers: vec![FINALIZER.to_owned()],
+        managed_fields: edit.manager.after(
+            Managed::default(),
+            (&Value::Null, &document_with(&checked)),
+            now,
+            &metadata.name,
+        )?,
         spec: checked.spec.clone(),
         status: spec_written(&json!({}), 1, now),
         claims: checked.claims.clone(),
-        author: actor.0,
-        message: if said.is_empty() { annotated() } else { said },
+        author: edit.author.clone(),
+        message: if edit.message.is_empty() { annotated() } else { edit.message.clone() },
         diff: diff::fields(&Value::Null, &checked.spec),
         change: None,
         now,
     };
-    let row = if dry_run {
-        as_if(&state, new).await?
+    let row = if edit.dry_run {
+        as_if(state, new).await?
     } else {
         state.store.create_environment(&new).await.map_err(|error| checked.refused(error))?.environment
     };
-    read::answer(&state, StatusCode::CREATED, &row, &checked.warnings).await
+    read::answer(state, StatusCode::CREATED, &row, &checked.warnings).await
 }
 
 /// The name when the document gives none: `metadata.generateName`, or `env-`, with letters that nobody else has.
@@ -98,6 +110,7 @@ async fn as_if(state: &ApiState, new: NewEnvironment) -> ApiResult<EnvironmentRo
         labels: new.labels,
         annotations: new.annotations,
         finalizers: new.finalizers,
+        managed_fields: new.managed_fields,
         generation: 1,
         revision: 1,
         resource_version: 0,
@@ -133,20 +146,68 @@ pub(crate) async fn patch(
     patch: Patch,
 ) -> ApiResult {
     let edit = Edit::from(&params, &headers, actor.0)?;
+    let patch = match patch {
+        Patch::Apply(wanted) => return apply(&state, &name, (edit, &params), wanted).await,
+        other => other,
+    };
     let edited = edit::edit(&state, &name, &edit, |row| patch_of(row, &patch)).await?;
     read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+}
+
+/// Server-side apply: the manager's fields become what it states; what it stated before and states no more goes, unless
+/// somebody else owns it. Creates what is not there.
+async fn apply(state: &Arc<ApiState>, name: &str, (mut edit, params): (Edit, &Params), mut wanted: Value) -> ApiResult {
+    let Some(manager) = params.text("fieldManager") else {
+        return Err(ApiError::bad_request("fieldManager is required for server-side apply: ?fieldManager=me"));
+    };
+    if !wanted.is_object() || wanted.get("metadata").is_some_and(|metadata| !metadata.is_object()) {
+        return Err(ApiError::bad_request("what is applied must be an Environment"));
+    }
+    without_nulls(&mut wanted);
+    if wanted.pointer("/metadata/managedFields").is_some() {
+        return Err(ApiError::bad_request("metadata.managedFields must be left out of what is applied"));
+    }
+    let named = wanted.pointer("/metadata/name");
+    if named.is_some_and(|given| given != name) {
+        let rule = format!("must be the name in the path, {name:?}");
+        return Err(ApiError::field("metadata.name", Reason::FieldValueInvalid, rule));
+    }
+    if let Some(fields) = wanted.as_object_mut() {
+        // Only the daemon writes it.
+        fields.remove("status");
+    }
+    let applied = applied_set(&wanted);
+    edit.manager.writer = Writer::new(Operation::Apply, manager);
+    edit.manager.applied = Some((applied.clone(), params.flag("force")?));
+    let changed = edit::edit(state, name, &edit, |row| {
+        let old = document_of(row);
+        let mut merged = old.clone();
+        merge_applied(&mut merged, &wanted).map_err(|problems| ApiError::invalid(KIND, name, problems))?;
+        let managed = Managed::read(&row.managed_fields).unwrap_or_default();
+        Ok(managed.pruned(&edit.manager.writer, &applied, &old, merged))
+    })
+    .await;
+    match changed {
+        Ok(edited) => read::answer(state, StatusCode::OK, &edited.row, &edited.warnings).await,
+        Err(error) if error.is_not_found() => {
+            wanted["metadata"]["name"] = json!(name);
+            make(state, &edit, wanted).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The document that a patch of either form makes of the stored one.
 fn patch_of(row: &EnvironmentRow, patch: &Patch) -> ApiResult<Value> {
     let patch = match patch {
-        Patch::Merge(patch) => return Ok(patched(row, patch)),
+        Patch::Merge(patch) | Patch::Apply(patch) => return Ok(patched(row, patch)),
         Patch::Json(patch) => patch,
     };
     let mut document = document_of(row);
     // What a patch may test, and replace with what it was made from.
     document["metadata"]["resourceVersion"] = json!(row.resource_version.to_string());
     document["metadata"]["uid"] = json!(row.uid);
+    document["metadata"]["managedFields"] = row.managed_fields.clone();
     for field in ["labels", "annotations"] {
         // As others show it: an empty map is left out, and a patch cannot add to what is not there.
         if document["metadata"][field].is_null() && patch.reaches_into(&format!("/metadata/{field}")) {

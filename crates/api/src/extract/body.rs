@@ -27,6 +27,8 @@ pub(crate) enum Patch {
     Merge(Value),
     /// RFC 6902.
     Json(JsonPatch),
+    /// Server-side apply: what its manager wants.
+    Apply(Value),
 }
 
 impl Patch {
@@ -34,7 +36,7 @@ impl Patch {
     pub(crate) fn into_merge(self) -> ApiResult<Value> {
         match self {
             Self::Merge(patch) => Ok(patch),
-            Self::Json(_) => Err(unknown_patch("application/merge-patch+json")),
+            Self::Json(_) | Self::Apply(_) => Err(unknown_patch("application/merge-patch+json")),
         }
     }
 }
@@ -47,7 +49,7 @@ fn unknown_patch(accepted: &str) -> ApiError {
 }
 
 /// The patches of an Environment.
-const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+json";
+const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 impl FromRequest<Arc<ApiState>> for Body {
     type Rejection = ApiError;
@@ -93,7 +95,9 @@ impl FromRequest<Arc<ApiState>> for Patch {
                 let body = decoded(decode::json, bytes).await?;
                 return JsonPatch::decode(&body).map(Self::Json).map_err(ApiError::bad_request);
             }
-            Media::StrategicMergePatch | Media::ApplyPatch | Media::Other(_) => Err(unknown_patch(PATCH_TYPES)),
+            // YAML by its name, and YAML reads JSON too.
+            Media::ApplyPatch => return decoded(decode::yaml, bytes).await.map(Self::Apply),
+            Media::StrategicMergePatch | Media::Other(_) => Err(unknown_patch(PATCH_TYPES)),
         }
         .and_then(|patch| {
             // Some clients call a JSON patch a merge patch; as one it would replace the whole object.

@@ -26,7 +26,8 @@ const FAILURES: &[(u16, &str)] = &[
 ];
 
 const DOCUMENT_TYPES: &[&str] = &["application/json", "application/yaml"];
-const PATCH_TYPES: &[&str] = &["application/merge-patch+json", "application/json-patch+json"];
+const PATCH_TYPES: &[&str] =
+    &["application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml"];
 
 /// The document of version 3 of a group and version, or of everything.
 pub(super) fn document(group_version: Option<&str>) -> Value {
@@ -133,10 +134,15 @@ fn add(paths: &mut Map<String, Value>, resource: &Resource) {
         );
     }
     if has("patch") {
-        let parameters = vec![dry_run(), field_manager(), field_validation(), message()];
+        let force = query("force", "boolean", "With server-side apply: take fields over from other managers.");
+        let parameters = vec![dry_run(), field_manager(), field_validation(), message(), force];
         let types = if resource.kind == Kind::Environment { PATCH_TYPES } else { &PATCH_TYPES[..1] };
         let body = Some((types, json!({}), true));
-        one.insert("patch".to_owned(), operation(resource, "patch", parameters, body, (200, object())));
+        let mut patch = operation(resource, "patch", parameters, body, (200, object()));
+        if resource.kind == Kind::Environment {
+            patch["responses"]["201"] = answer("Created by server-side apply.", &object());
+        }
+        one.insert("patch".to_owned(), patch);
     }
     if has("delete") {
         let body = Some((DOCUMENT_TYPES, json!({ "type": "object", "description": "DeleteOptions." }), false));
@@ -223,7 +229,7 @@ fn dry_run() -> Value {
 }
 
 fn field_manager() -> Value {
-    query("fieldManager", "string", "Who sets the fields. Read, and not kept.")
+    query("fieldManager", "string", "Who sets the fields; required for server-side apply.")
 }
 
 fn field_validation() -> Value {

@@ -17,6 +17,8 @@ pub(crate) fn environment(state: &ApiState, row: &EnvironmentRow, freshness: &Fr
     meta.labels = Some(row.labels.clone()).filter(|labels| !labels.is_empty());
     meta.annotations = Some(row.annotations.clone()).filter(|annotations| !annotations.is_empty());
     meta.finalizers = Some(row.finalizers.clone()).filter(|finalizers| !finalizers.is_empty());
+    meta.managed_fields =
+        serde_json::from_value(row.managed_fields.clone()).ok().filter(|all: &Vec<_>| !all.is_empty());
     meta.deletion_timestamp = row.deletion_requested_at.map(Time);
     json!({
         "apiVersion": API_VERSION,

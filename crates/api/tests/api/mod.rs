@@ -1,6 +1,7 @@
 //! The tests, and what they share.
 
 mod actions;
+mod apply;
 mod bad_input;
 mod bodies;
 mod changes;

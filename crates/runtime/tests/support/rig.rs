@@ -130,6 +130,7 @@ impl Rig {
                 labels: BTreeMap::new(),
                 annotations: BTreeMap::new(),
                 finalizers: vec!["eventchain.io/converge".to_owned()],
+                managed_fields: Value::Null,
                 spec: spec.clone(),
                 status: json!({}),
                 claims: claims(name, &spec),

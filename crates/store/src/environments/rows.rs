@@ -32,6 +32,9 @@ pub struct EnvironmentRow {
     pub annotations: BTreeMap<String, String>,
     /// What must happen before it may be removed.
     pub finalizers: Vec<String>,
+    /// Who wrote which field (`metadata.managedFields`); null: never tracked.
+    #[serde(default)]
+    pub managed_fields: Value,
     /// Grows by one with every change of the spec.
     pub generation: i64,
     /// The number of the revision that holds the present spec.
@@ -72,6 +75,7 @@ impl FromStoreRow for EnvironmentRow {
             labels: document(row, "labels")?,
             annotations: document(row, "annotations")?,
             finalizers: document(row, "finalizers")?,
+            managed_fields: row.try_get::<Option<Value>, _>("managed_fields")?.unwrap_or_default(),
             generation: row.try_get("generation")?,
             revision: row.try_get("revision")?,
             resource_version: row.try_get("resource_version")?,

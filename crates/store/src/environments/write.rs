@@ -37,6 +37,8 @@ pub struct NewEnvironment {
     pub annotations: BTreeMap<String, String>,
     /// Finalizers.
     pub finalizers: Vec<String>,
+    /// Who wrote which field; null: not tracked.
+    pub managed_fields: Value,
     /// Desired state.
     pub spec: Value,
     /// First status, with `Ready` and `Synced` Unknown.
@@ -68,6 +70,8 @@ pub struct EnvironmentUpdate<'a> {
     pub annotations: Option<BTreeMap<String, String>>,
     /// New finalizers, all of them.
     pub finalizers: Option<Vec<String>>,
+    /// Who wrote which field, anew.
+    pub managed_fields: Option<Value>,
     /// New spec.
     pub spec: Option<SpecWrite<'a>>,
     /// The change record to write or finish with it; written even if the spec turns out to be unchanged.
@@ -85,6 +89,7 @@ impl<'a> EnvironmentUpdate<'a> {
             labels: None,
             annotations: None,
             finalizers: None,
+            managed_fields: None,
             spec: None,
             change: None,
             now,
@@ -194,8 +199,8 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Writte
     let version = pen.next();
     let row = sqlx::query(
         "INSERT INTO environments (uid, name, account, labels, annotations, finalizers, generation, revision,
-                                   resource_version, spec, status, created_at)
-         SELECT $1, $2, $3, $4, $5, $6, 1, coalesce(max(revision), 0) + 1, $7, $8, $9, $10
+                                   resource_version, spec, status, created_at, managed_fields)
+         SELECT $1, $2, $3, $4, $5, $6, 1, coalesce(max(revision), 0) + 1, $7, $8, $9, $10, $11
          FROM revisions WHERE environment = $2
          RETURNING *",
     )
@@ -209,6 +214,7 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Writte
     .bind(&new.spec)
     .bind(&new.status)
     .bind(at(new.now))
+    .bind(Some(&new.managed_fields).filter(|managed| !managed.is_null()))
     .fetch_one(&mut *tx)
     .await?;
     let environment = EnvironmentRow::from_row(&row)?;
@@ -238,7 +244,8 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
     let differs = sqlx::query(
         "SELECT coalesce(spec <> $2, false) AS spec,
                 coalesce(labels <> $3, false) OR coalesce(annotations <> $4, false)
-                    OR coalesce(finalizers <> $5, false) AS metadata
+                    OR coalesce(finalizers <> $5, false)
+                    OR ($6::jsonb IS NOT NULL AND managed_fields IS DISTINCT FROM $6) AS metadata
          FROM environments WHERE uid = $1",
     )
     .bind(current.uid)
@@ -246,6 +253,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
     .bind(update.labels.as_ref().map(Json))
     .bind(update.annotations.as_ref().map(Json))
     .bind(update.finalizers.as_ref().map(Json))
+    .bind(&update.managed_fields)
     .fetch_one(&mut *tx)
     .await?;
     let spec_differs: bool = differs.try_get("spec")?;
@@ -265,7 +273,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
             "UPDATE environments
              SET resource_version = $2, spec = coalesce($3, spec), status = coalesce($4, status),
                  labels = coalesce($5, labels), annotations = coalesce($6, annotations),
-                 finalizers = coalesce($7, finalizers),
+                 finalizers = coalesce($7, finalizers), managed_fields = coalesce($9, managed_fields),
                  generation = generation + $8,
                  revision = CASE WHEN $8 = 0 THEN revision ELSE
                      (SELECT max(revision) + 1 FROM revisions WHERE environment = name) END
@@ -279,6 +287,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
         .bind(update.annotations.as_ref().map(Json))
         .bind(update.finalizers.as_ref().map(Json))
         .bind(i64::from(spec.is_some()))
+        .bind(&update.managed_fields)
         .fetch_one(&mut *tx)
         .await?;
         environment = EnvironmentRow::from_row(&row)?;

@@ -41,6 +41,7 @@ pub(crate) fn new_environment(name: &str) -> NewEnvironment {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         finalizers: vec!["eventchain.io/converge".to_owned()],
+        managed_fields: Value::Null,
         spec: json!({ "services": { "api": { "desiredCount": 2 } } }),
         status: json!({ "conditions": [] }),
         claims: Vec::new(),
