@@ -24,7 +24,7 @@ use crate::state::ApiState;
 use crate::{diff, merge, wire};
 
 /// A change made from the newest version is made again when somebody else's came in between, so often.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 10;
 
 /// Longest message of a change.
 const LONGEST_MESSAGE: usize = 4096;
@@ -215,6 +215,7 @@ impl<'a> Writing<'a> {
                 resource_version: self.version,
                 generation: Some(self.row.generation),
             },
+            made_from: Some(&self.row),
             labels: (metadata.labels != self.row.labels).then(|| metadata.labels.clone()),
             annotations: (metadata.annotations != self.row.annotations).then(|| metadata.annotations.clone()),
             managed_fields: (self.managed != self.row.managed_fields).then(|| self.managed.clone()),

@@ -87,3 +87,18 @@ async fn of_many_updates_of_one_version_one_wins() {
     assert!(codes.iter().all(|code| matches!(code, 200 | 409)), "{codes:?}");
     assert_eq!(api.get(PROD).await.expect(200)["metadata"]["generation"], 2);
 }
+
+#[tokio::test]
+async fn labels_that_several_set_at_once_all_stay() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let set = async |n: usize| {
+        let patch = json!({ "metadata": { "labels": { format!("l{n}"): "x" } } });
+        api.patch(PROD, &patch).await.expect(200);
+    };
+    tokio::join!(set(0), set(1), set(2), set(3), set(4), set(5));
+    let labels = api.get(PROD).await.expect(200)["metadata"]["labels"].clone();
+    for n in 0..6 {
+        assert_eq!(labels[format!("l{n}")], "x", "{labels}");
+    }
+}

@@ -64,6 +64,9 @@ pub struct EnvironmentUpdate<'a> {
     pub name: &'a str,
     /// What must still hold. Give at least the `generation` that the spec and diff were computed from.
     pub precondition: Precondition,
+    /// The environment that the new metadata was made from: what users say of it there must still be so. (Its status may
+    /// have changed.)
+    pub made_from: Option<&'a EnvironmentRow>,
     /// New labels, all of them.
     pub labels: Option<BTreeMap<String, String>>,
     /// New annotations, all of them.
@@ -86,6 +89,7 @@ impl<'a> EnvironmentUpdate<'a> {
         Self {
             name,
             precondition: Precondition::default(),
+            made_from: None,
             labels: None,
             annotations: None,
             finalizers: None,
@@ -239,6 +243,12 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
     let mut pen = Pen::take(tx).await?;
     let current = lock(tx, Which::Name(update.name)).await?;
     current.check(update.precondition)?;
+    let said = |row: &EnvironmentRow| {
+        (row.labels.clone(), row.annotations.clone(), row.finalizers.clone(), row.managed_fields.clone())
+    };
+    if update.made_from.is_some_and(|from| said(from) != said(&current)) {
+        return Err(Error::Conflict { current: current.resource_version });
+    }
 
     // Compared by Postgres, which knows that 1e3 and 1000 are one number once stored.
     let differs = sqlx::query(
