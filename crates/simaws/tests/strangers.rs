@@ -7,7 +7,8 @@ use simaws::{Clock, Sim};
 use crate::support;
 
 /// The provider, pointed at the simulator. Each service by its own endpoint, so that one we don't serve fails
-/// with simaws's named error instead of reaching for the network.
+/// with simaws's named error instead of reaching for the network. A few attempts, as anybody's provider makes them: on a
+/// busy machine the provider itself now and then closes a connection while it reads an answer.
 fn provider(url: &str) -> String {
     let services = [
         "applicationautoscaling",
@@ -26,7 +27,7 @@ fn provider(url: &str) -> String {
     format!(
         "terraform {{\n  required_providers {{\n    aws = {{ source = \"hashicorp/aws\", version = \"~> 5.100\" }}\n  }}\n}}\n\
          provider \"aws\" {{\n  region = \"us-east-1\"\n  access_key = \"123456789012\"\n  secret_key = \"x\"\n  \
-         skip_metadata_api_check = true\n  max_retries = 1\n  endpoints {{\n{endpoints}  }}\n}}\n"
+         skip_metadata_api_check = true\n  max_retries = 4\n  endpoints {{\n{endpoints}  }}\n}}\n"
     )
 }
 
