@@ -80,3 +80,30 @@ async fn a_stored_spec_that_this_release_cannot_read_is_stalled_and_touches_noth
     assert!(rig.cloud.writes().is_empty());
     runtime.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_shows_removals_and_its_hash_is_the_one_that_the_next_pass_comes_to() {
+    let rig = Rig::new().await;
+    let policy = json!({ "onRemove": "Delete", "onDelete": "Delete" });
+    rig.declare("prod", spec(&[("one", "red"), ("two", "blue lid")], policy.clone())).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let smaller = spec(&[("one", "red")], policy);
+    let plan = rig.ask(RequestKind::Plan, "prod", json!({ "spec": smaller })).await;
+    let gated: Vec<&str> =
+        plan["gated"]["gated"].as_array().unwrap().iter().map(|step| step["operation"].as_str().unwrap()).collect();
+    assert_eq!(gated, ["DeleteCrate", "TakeLid"]);
+    rig.redeclare("prod", smaller).await;
+    rig.wait_for("prod", "Blocked", "True ApprovalRequired").await;
+    assert_eq!(rig.row("prod").await.status["plan"]["hash"], plan["hash"]);
+    let stored = rig.ask(RequestKind::Plan, "prod", json!({})).await;
+    assert_eq!(stored["hash"], plan["hash"], "so does a plan of the stored spec");
+
+    rig.delete("prod").await;
+    rig.wait_for("prod", "Ready", "False Deleting").await;
+    let deletion = rig.ask(RequestKind::Plan, "prod", json!({})).await;
+    assert_eq!((&deletion["summary"]["steps"], &deletion["removed"][0]["onRemove"]), (&json!(3), &json!("Delete")));
+    assert_eq!(rig.row("prod").await.status["plan"]["hash"], deletion["hash"]);
+    assert_ne!(deletion["hash"], plan["hash"], "the crate that was kept goes too");
+    runtime.shutdown().await;
+}

@@ -3,16 +3,17 @@
 //! What is not marked as ours is let go, never deleted. An environment goes only when every object that its policy
 //! deletes was read directly and found absent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use engine::EnvironmentPlan;
 use engine::graph::Follow;
+use engine::{EnvironmentPlan, Graph};
 use model::env::OnDelete;
 use model::{Observation, ResourceKey, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
+use store::ManagedResourceRow;
 
-use super::{Halt, Leaving, Outcome, Pass};
+use super::{Document, Halt, Leaving, Outcome, Pass};
 
 /// The engine's reason for an object that is not marked as ours.
 const NOT_OURS: &str = "NotOurs";
@@ -20,30 +21,11 @@ const NOT_OURS: &str = "NotOurs";
 impl Pass<'_> {
     /// Finds what is on its way out.
     pub(super) fn find_leaving(&mut self) {
-        let graph = &self.document.graph;
-        let claimed: BTreeSet<ResourceKey> = graph.claims().map(|node| node.key.clone()).collect();
-        let undeclared = self.rows.iter().filter(|(key, _)| !claimed.contains(*key));
-        self.leaving = undeclared.map(|(key, row)| (key.clone(), stored(&row.report))).collect();
-        if self.deleting() {
-            for node in graph.claims() {
-                let leaving = Leaving { needs: node.needs.iter().cloned().collect(), follows: node.follows.clone() };
-                self.leaving.insert(node.key.clone(), leaving);
-            }
-        }
-    }
-
-    /// The tags that mark this environment's objects.
-    pub(super) fn ownership_tags(&self) -> Tags {
-        let mut tags = self.document.environment.spec.tags.clone();
-        tags.insert(TAG_ENVIRONMENT.to_owned(), self.row.name.clone());
-        tags.insert(TAG_MANAGED_BY.to_owned(), self.shared.config.installation.clone());
-        tags
+        self.leaving = leaving(&self.document.graph, &self.rows, self.deleting());
     }
 
     fn deletes(&self) -> bool {
-        let policy = &self.document.environment.spec.policy;
-        let rule = if self.deleting() { policy.on_delete } else { policy.on_remove };
-        rule == OnDelete::Delete
+        fate(&self.document, self.deleting()) == OnDelete::Delete
     }
 
     /// Whether an object may be removed now: what needs it goes first. True for what stays.
@@ -129,6 +111,38 @@ impl Pass<'_> {
         }
         Ok(Outcome::forget())
     }
+}
+
+/// What is on its way out: what is managed and no longer declared, and everything of an environment that is deleted.
+pub(super) fn leaving(
+    graph: &Graph,
+    rows: &BTreeMap<ResourceKey, ManagedResourceRow>,
+    deleting: bool,
+) -> BTreeMap<ResourceKey, Leaving> {
+    let claimed: BTreeSet<&ResourceKey> = graph.claims().map(|node| &node.key).collect();
+    let undeclared = rows.iter().filter(|(key, _)| !claimed.contains(key));
+    let mut leaving: BTreeMap<_, _> = undeclared.map(|(key, row)| (key.clone(), stored(&row.report))).collect();
+    if deleting {
+        leaving.extend(graph.claims().map(|node| {
+            let ties = Leaving { needs: node.needs.iter().cloned().collect(), follows: node.follows.clone() };
+            (node.key.clone(), ties)
+        }));
+    }
+    leaving
+}
+
+/// What becomes of objects on their way out.
+pub(super) fn fate(document: &Document, deleting: bool) -> OnDelete {
+    let policy = &document.environment.spec.policy;
+    if deleting { policy.on_delete } else { policy.on_remove }
+}
+
+/// The tags that mark an environment's objects.
+pub(super) fn ownership_tags(document: &Document, installation: &str) -> Tags {
+    let mut tags = document.environment.spec.tags.clone();
+    tags.insert(TAG_ENVIRONMENT.to_owned(), document.environment.metadata.name.clone());
+    tags.insert(TAG_MANAGED_BY.to_owned(), installation.to_owned());
+    tags
 }
 
 /// How a node was tied to others, as its resource's report says: the document does not say it any more.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use engine::guard::{self, Guard, Hold, StepFacts, Verdict};
 use engine::plan::{EnvironmentContext, Planner};
-use engine::{EnvironmentPlan, PlannedResource};
+use engine::{EnvironmentPlan, PlannedResource, Snapshot};
 use model::{Observation, ResourceKey, Step};
 use serde_json::{Value, json};
 
 use super::history::{self, Budget};
-use super::{Halt, Pass};
+use super::leave::ownership_tags;
+use super::{Document, Halt, Pass};
+use crate::shared::Shared;
 
 impl Pass<'_> {
     /// Plans everything anew: what is declared, and then what is on its way out.
@@ -29,25 +31,8 @@ impl Pass<'_> {
             memory: &self.notes,
             adopted_now: &adopted_now,
         };
-        let mut planner = Planner::new(&self.shared.registry, &document.graph, &self.snapshot);
-        let mut resources = Vec::new();
-        if !self.deleting() {
-            resources.extend(document.graph.nodes().iter().filter_map(|node| planner.plan(node, &context)));
-        }
-        let tags = self.ownership_tags();
-        for key in self.leaving.keys().filter(|key| !self.gone.contains(*key)) {
-            let Observation::Present(object) = self.snapshot.get(key) else { continue };
-            let plan = planner.plan_removal(key, object, &tags, &context);
-            resources.push(PlannedResource {
-                key: key.clone(),
-                path: String::new(),
-                plan,
-                health: None,
-                backup: None,
-                adopted_now: false,
-            });
-        }
-        EnvironmentPlan { resources }
+        let leaving = self.leaving.keys().filter(|key| !self.gone.contains(*key));
+        whole(self.shared, document, &self.snapshot, self.deleting(), leaving, &context)
     }
 
     pub(super) fn guard(&self) -> Guard<'_> {
@@ -116,6 +101,37 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// The plan of everything: what is declared, and then what is on its way out. A preview and a pass plan alike, so that
+/// the hash that a preview shows is the one that the pass comes to.
+pub(super) fn whole<'k>(
+    shared: &Shared,
+    document: &Document,
+    snapshot: &Snapshot,
+    deleting: bool,
+    leaving: impl Iterator<Item = &'k ResourceKey>,
+    context: &EnvironmentContext<'_>,
+) -> EnvironmentPlan {
+    let mut planner = Planner::new(&shared.registry, &document.graph, snapshot);
+    let mut resources = Vec::new();
+    if !deleting {
+        resources.extend(document.graph.nodes().iter().filter_map(|node| planner.plan(node, context)));
+    }
+    let tags = ownership_tags(document, &shared.config.installation);
+    for key in leaving {
+        let Observation::Present(object) = snapshot.get(key) else { continue };
+        let plan = planner.plan_removal(key, object, &tags, context);
+        resources.push(PlannedResource {
+            key: key.clone(),
+            path: String::new(),
+            plan,
+            health: None,
+            backup: None,
+            adopted_now: false,
+        });
+    }
+    EnvironmentPlan { resources }
 }
 
 /// A step as people and the API see it. The body is the kind's own and stays out.

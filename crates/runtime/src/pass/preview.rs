@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::Snapshot;
 use engine::guard::{Guard, StepFacts, Verdict};
 use engine::plan::EnvironmentContext;
-use engine::{Snapshot, plan_environment};
 use futures::StreamExt as _;
-use model::env::{Metadata, Mode};
+use model::env::{Metadata, Mode, OnDelete};
 use model::{Observation, ResourceKey, SharedObject, Unknown};
 use serde_json::{Value, json};
-use store::{EnvironmentRow, OperatorMode};
+use store::{EnvironmentRow, ManagedResourceRow, OperatorMode};
 
-use super::Document;
-use super::plan::{gated_json, step_json};
+use super::leave::{fate, leaving};
+use super::plan::{gated_json, step_json, whole};
+use super::{Document, Leaving};
 use crate::holdings::Group;
 use crate::keys;
 use crate::look::Start;
@@ -38,18 +39,42 @@ pub(crate) async fn preview(shared: &Shared, environment: &str, body: &Value) ->
         Ok(document) => document,
         Err(error) => return Ok(json!({ "error": { "reason": "InvalidSpec", "message": error.to_string() } })),
     };
-    let snapshot = observe(shared, &document).await;
-    answer(shared, row.as_ref(), &document, &snapshot).await
+    let rows = match &row {
+        Some(row) => rows(shared, row).await?,
+        None => BTreeMap::new(),
+    };
+    let deleting = row.as_ref().is_some_and(|row| row.deletion_requested_at.is_some());
+    let leaving = leaving(&document.graph, &rows, deleting);
+    let mut snapshot = observe(shared, &document).await;
+    observe_leaving(shared, &leaving, &mut snapshot).await;
+    answer(shared, row.as_ref(), &document, &Known { rows, deleting, leaving, snapshot }).await
+}
+
+/// What an answer rests on, besides the document.
+struct Known {
+    rows: BTreeMap<ResourceKey, ManagedResourceRow>,
+    /// The environment is on its way out.
+    deleting: bool,
+    leaving: BTreeMap<ResourceKey, Leaving>,
+    snapshot: Snapshot,
+}
+
+async fn rows(
+    shared: &Shared,
+    row: &EnvironmentRow,
+) -> Result<BTreeMap<ResourceKey, ManagedResourceRow>, store::Error> {
+    let stored = shared.store.resources_of(row.uid).await?;
+    Ok(stored.into_iter().filter_map(|(key, resource)| Some((keys::from_store(&key)?, resource))).collect())
 }
 
 async fn answer(
     shared: &Shared,
     row: Option<&EnvironmentRow>,
     document: &Document,
-    snapshot: &Snapshot,
+    known: &Known,
 ) -> Result<Value, store::Error> {
     let now = shared.clock.now();
-    let (memory, adopted_now) = remembered(shared, row, document.generation).await?;
+    let (memory, adopted_now) = remembered(&known.rows, document.generation);
     let policy = &document.environment.spec.policy;
     let context = EnvironmentContext {
         now,
@@ -58,7 +83,9 @@ async fn answer(
         memory: &memory,
         adopted_now: &adopted_now,
     };
-    let plan = plan_environment(&shared.registry, &document.graph, snapshot, &context);
+    let deletes = fate(document, known.deleting) == OnDelete::Delete;
+    let leaving = known.leaving.keys().filter(|_| deletes);
+    let plan = whole(shared, document, &known.snapshot, known.deleting, leaving, &context);
     let approved: Vec<String> = match row {
         Some(row) => {
             let approvals = shared.store.valid_approvals(row.uid, now).await?;
@@ -74,7 +101,7 @@ async fn answer(
             OperatorMode::Enforce => Mode::Enforce,
             OperatorMode::Observe => Mode::Observe,
         },
-        paused: row.and_then(|row| super::load::pause_of(row, now)),
+        paused: row.filter(|_| !known.deleting).and_then(|row| super::load::pause_of(row, now)),
         cap: None,
         generation: document.generation,
         approved: &approved,
@@ -109,7 +136,6 @@ async fn answer(
         })
         .collect();
     let steps = plan.resources.iter().map(|resource| resource.plan.steps.len()).sum::<usize>();
-    let removed = removed(shared, row, document).await?;
     let gated = gated_json(&guard, &plan);
     Ok(json!({
         "generation": document.generation,
@@ -118,50 +144,32 @@ async fn answer(
         "hash": gated.as_ref().map(|gated| gated["hash"].clone()),
         "gated": gated,
         "resources": resources,
-        "removed": removed,
+        "removed": removed(known, document),
     }))
 }
 
 /// What kinds remember, and which objects this generation adopted.
-async fn remembered(
-    shared: &Shared,
-    row: Option<&EnvironmentRow>,
+fn remembered(
+    rows: &BTreeMap<ResourceKey, ManagedResourceRow>,
     generation: i64,
-) -> Result<(BTreeMap<ResourceKey, Value>, BTreeSet<ResourceKey>), store::Error> {
+) -> (BTreeMap<ResourceKey, Value>, BTreeSet<ResourceKey>) {
     let (mut memory, mut adopted) = (BTreeMap::new(), BTreeSet::new());
-    let Some(row) = row else { return Ok((memory, adopted)) };
-    for (key, resource) in shared.store.resources_of(row.uid).await? {
-        let Some(key) = keys::from_store(&key) else { continue };
+    for (key, resource) in rows {
         if resource.report.get("adoptedGeneration").and_then(Value::as_i64) == Some(generation) {
             adopted.insert(key.clone());
         }
         if !resource.memory.is_null() {
-            memory.insert(key, resource.memory);
+            memory.insert(key.clone(), resource.memory.clone());
         }
     }
-    Ok((memory, adopted))
+    (memory, adopted)
 }
 
-/// Objects that the spec no longer declares, and what becomes of them.
-async fn removed(
-    shared: &Shared,
-    row: Option<&EnvironmentRow>,
-    document: &Document,
-) -> Result<Vec<Value>, store::Error> {
-    let Some(row) = row else { return Ok(Vec::new()) };
-    let rows = shared.store.resources_of(row.uid).await?;
-    let gone = rows.keys().filter_map(keys::from_store);
-    Ok(gone
-        .filter(|key| document.graph.get(key).is_none())
-        .map(|key| {
-            json!({
-                "kind": key.kind,
-                "identity": key.identity,
-                "region": key.region,
-                "onRemove": document.environment.spec.policy.on_remove,
-            })
-        })
-        .collect())
+/// Objects on their way out, and what becomes of them.
+fn removed(known: &Known, document: &Document) -> Vec<Value> {
+    let fate = fate(document, known.deleting);
+    let shown = |key: &ResourceKey| json!({ "kind": key.kind, "identity": key.identity, "region": key.region, "onRemove": fate });
+    known.leaving.keys().map(shown).collect()
 }
 
 /// Looks at every node: in bulk, followers after what they follow, and directly where a listing proves nothing.
@@ -202,6 +210,21 @@ async fn observe(shared: &Shared, document: &Document) -> Snapshot {
         read_unlisted(shared, unlisted, &mut snapshot).await;
     }
     snapshot
+}
+
+/// Looks directly at objects on their way out, as a pass does; followers after what they follow.
+async fn observe_leaving(shared: &Shared, leaving: &BTreeMap<ResourceKey, Leaving>, snapshot: &mut Snapshot) {
+    for followers in [false, true] {
+        let mut unread = BTreeMap::new();
+        for (key, leaving) in leaving.iter().filter(|(_, leaving)| leaving.follows.is_some() == followers) {
+            let unseen = matches!(snapshot.get(key), Observation::Unknown { why: Unknown::NotObservedYet, .. });
+            let known = |key: &ResourceKey| snapshot.get(key).map(SharedObject::clone);
+            if let (true, Start::At(at)) = (unseen, shared.start_of(leaving.follows.as_ref(), known)) {
+                unread.insert(key.clone(), at);
+            }
+        }
+        read_unlisted(shared, unread, snapshot).await;
+    }
 }
 
 async fn read_unlisted(shared: &Shared, keys: BTreeMap<ResourceKey, Option<String>>, snapshot: &mut Snapshot) {
