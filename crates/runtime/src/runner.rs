@@ -113,7 +113,12 @@ impl Runner {
         metrics.queue.worked(self.shared.queue.done(&name));
         if outcome.forget {
             self.attempts.remove(&name);
-            self.shared.forget(&name);
+            let requests = self.shared.forget(&name);
+            if !requests.is_empty() {
+                // The next pass says to those who still wait that it is gone.
+                self.shared.keep_requests(&name, requests);
+                self.shared.queue.add(name, Priority::User);
+            }
             return;
         }
         if outcome.result() == ReconcileResult::Error {

@@ -109,7 +109,9 @@ async fn own(shared: &Arc<Shared>, account: &AwsAccountId, lease: Lease, orders:
         tracing::error!(%account, "the observer did not end well");
     }
     for name in shared.holdings.remove_account(account) {
+        // Its requests are the next owner's; if that is us again, they are taken up anew.
         shared.forget(&name);
+        shared.take_requests(&name);
     }
     if lost {
         tracing::warn!(%account, epoch = shard.fence.epoch, "the account's lease is lost");

@@ -8,7 +8,8 @@ use engine::Registry;
 use kinds::Cloud;
 use model::AwsAccountId;
 use rand::Rng as _;
-use store::{Fence, Store};
+use serde_json::Value;
+use store::{Fence, MutationOutcome, Resolution, Store};
 use telemetry::Metrics;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -73,14 +74,47 @@ impl Shared {
         }
     }
 
-    /// An environment is gone, or another replica's.
-    pub(crate) fn forget(&self, name: &EnvName) {
+    /// Answers a request. One that was forgotten meanwhile waits for no answer any more.
+    pub(crate) async fn answer(&self, request: Uuid, answer: &Value) -> Result<(), store::Error> {
+        match self.store.answer_request(request, answer).await {
+            Ok(_) | Err(store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Settles a journal row. One that was forgotten meanwhile is of no use any more.
+    pub(crate) async fn settle(
+        &self,
+        id: i64,
+        outcome: MutationOutcome,
+        resolution: &Resolution,
+    ) -> Result<(), store::Error> {
+        match self.store.resolve_mutation(id, outcome, resolution, self.clock.now()).await {
+            Ok(_) | Err(store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Requests that the next pass is to answer.
+    pub(crate) fn keep_requests(&self, name: &EnvName, requests: BTreeSet<Uuid>) {
+        if !requests.is_empty() {
+            lock(&self.requests).entry(Arc::clone(name)).or_default().extend(requests);
+        }
+    }
+
+    pub(crate) fn take_requests(&self, name: &EnvName) -> BTreeSet<Uuid> {
+        lock(&self.requests).remove(name).unwrap_or_default()
+    }
+
+    /// An environment is gone, or another replica's. Answers the requests that still waited for a look at it.
+    pub(crate) fn forget(&self, name: &EnvName) -> BTreeSet<Uuid> {
         self.holdings.remove(name);
-        self.wishes.forget(name);
+        let requests = self.wishes.forget(name);
         lock(&self.memories).remove(name);
         lock(&self.taken_over).remove(name);
         self.metrics.environments.forget(name);
         self.cache.retain(|key| self.holdings.watched(key));
+        requests
     }
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::holdings::EnvName;
 use crate::pass::preview::preview;
 use crate::queue::Priority;
-use crate::shared::{Shared, lock};
+use crate::shared::Shared;
 use crate::tasks::spawn_named;
 
 /// The object log's name of environments.
@@ -33,7 +33,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, poke: A
         async move { store.run_listener(stop.cancelled_owned()).await }
     };
     spawn_named(&tracker, "listener", listener);
-    let mut wake = Wake { shared, poke, tracker, in_hand: BTreeSet::new(), version: None, polled: BTreeMap::new() };
+    let mut wake = Wake { shared, poke, tracker, in_hand: BTreeMap::new(), version: None, polled: BTreeMap::new() };
     let mut poll = tokio::time::interval(wake.shared.config.poll);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -57,8 +57,8 @@ struct Wake {
     shared: Arc<Shared>,
     poke: Arc<Notify>,
     tracker: TaskTracker,
-    /// Requests that are being worked on.
-    in_hand: BTreeSet<Uuid>,
+    /// Requests that are being worked on, and since which epoch: what was in hand when a lease was lost is dropped.
+    in_hand: BTreeMap<Uuid, i64>,
     /// Up to where the object log has been read.
     version: Option<i64>,
     polled: BTreeMap<String, Wanted>,
@@ -159,7 +159,10 @@ impl Wake {
 
     /// Takes up the requests to the shards that we own.
     async fn requests(&mut self) {
-        let shards: Vec<String> = self.shared.shards.all().iter().map(|shard| shard.account.to_string()).collect();
+        let owned = self.shared.shards.all();
+        let epochs: BTreeMap<String, i64> =
+            owned.into_iter().map(|shard| (shard.account.to_string(), shard.fence.epoch)).collect();
+        let shards: Vec<String> = epochs.keys().cloned().collect();
         if shards.is_empty() {
             return;
         }
@@ -170,9 +173,10 @@ impl Wake {
                 return;
             }
         };
-        self.in_hand.retain(|id| pending.iter().any(|request| request.id == *id));
+        self.in_hand.retain(|id, _| pending.iter().any(|request| request.id == *id));
         for request in pending {
-            if self.in_hand.insert(request.id) {
+            let epoch = epochs.get(&request.shard).copied().unwrap_or_default();
+            if self.in_hand.insert(request.id, epoch) != Some(epoch) {
                 self.take_up(request);
             }
         }
@@ -199,7 +203,7 @@ impl Wake {
         let name: EnvName = request.environment.as_str().into();
         let groups = self.shared.holdings.groups_of_environment(&name);
         if groups.is_empty() {
-            lock(&self.shared.requests).entry(Arc::clone(&name)).or_default().insert(request.id);
+            self.shared.keep_requests(&name, BTreeSet::from([request.id]));
             self.add(&name, Priority::User);
             return;
         }
@@ -225,7 +229,7 @@ async fn answer_plan(shared: &Shared, request: &PendingRequest) {
 }
 
 async fn reply(shared: &Shared, id: Uuid, answer: &Value) {
-    if let Err(error) = shared.store.answer_request(id, answer).await {
+    if let Err(error) = shared.answer(id, answer).await {
         tracing::warn!(error = %ErrorChain(&error), "a request was not answered");
     }
 }

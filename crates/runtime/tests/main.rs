@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod converging;
 #[cfg(test)]
+mod endings;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod leaving;

@@ -23,7 +23,7 @@ pub(crate) use wishes::{Granted, Wishes};
 use crate::cache::Ticket;
 use crate::holdings::Group;
 use crate::queue::Priority;
-use crate::shared::{CredentialState, Shard, Shared, lock};
+use crate::shared::{CredentialState, Shard, Shared};
 use sweep::{Outcome, sweep};
 
 /// A failing group slows down to this multiple of its period.
@@ -286,9 +286,7 @@ impl Observer {
 
     fn grant(&self, granted: Vec<Granted>) {
         for one in granted {
-            if !one.requests.is_empty() {
-                lock(&self.shared.requests).entry(Arc::clone(&one.environment)).or_default().extend(one.requests);
-            }
+            self.shared.keep_requests(&one.environment, one.requests);
             self.shared.queue.add(one.environment, one.priority);
             self.shared.metrics.queue.added();
         }

@@ -119,9 +119,10 @@ impl Wishes {
         lock(&self.inner).waiting.contains_key(environment)
     }
 
-    /// An environment is gone.
-    pub(crate) fn forget(&self, environment: &str) {
-        lock(&self.inner).waiting.remove(environment);
+    /// An environment is gone. Answers the requests that waited with it.
+    pub(crate) fn forget(&self, environment: &str) -> BTreeSet<Uuid> {
+        let waiting = lock(&self.inner).waiting.remove(environment).unwrap_or_default();
+        waiting.into_iter().flat_map(|waiting| waiting.requests).collect()
     }
 
     /// Completes when a wish is added. Enable it before looking at the wishes.

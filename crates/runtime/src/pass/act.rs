@@ -20,6 +20,9 @@ use crate::look::Start;
 /// Another try in the same pass after AWS said that the object is not as we saw it.
 const MOST_CONFLICTS: u32 = 2;
 
+/// However often a write showed no effect, it is looked at again after this.
+const LONGEST_EFFECT_WAIT: Duration = Duration::from_secs(300);
+
 impl Pass<'_> {
     /// Carries out one step that the guard let through and whose object was looked at in this pass.
     pub(super) async fn perform(&mut self, resource: &PlannedResource, step: &Step) -> Result<(), Halt> {
@@ -28,8 +31,8 @@ impl Pass<'_> {
             self.stopped.insert(key.clone());
             return Ok(());
         };
-        if !self.shard.may_begin(self.shared.config.call_timeout) {
-            return Err(Halt::Lease);
+        if !self.has_time() {
+            return Ok(());
         }
         let place = if self.counted { None } else { Some(self.shared.cap.lock().await) };
         if !self.counted && !self.take_place().await? {
@@ -51,6 +54,12 @@ impl Pass<'_> {
         };
         let id = self.shared.store.begin_mutation(&intent, &self.shard.fence).await?;
         drop(place);
+        if !self.has_time() {
+            // The store took its time over the intent: the call might outlive the lease, so it is not made.
+            self.histories.remove(key);
+            self.shared.settle(id, MutationOutcome::NotApplied, &Resolution::default()).await?;
+            return Ok(());
+        }
         self.before(resource, step);
         tracing::info!(environment = %self.name, resource = %key, step = %step.operation, risk = %step.risk, reason = %step.reason, "acting");
         let result = self.shared.act(key, at, step, &token).await;
@@ -65,6 +74,12 @@ impl Pass<'_> {
         // open is resolved by the next pass.
         settled?;
         self.judge_result(id, resource, step, &print, &result).await
+    }
+
+    /// Whether a call that begins now ends before anybody else may own the shard. If not, the pass ends.
+    fn has_time(&mut self) -> bool {
+        self.short_of_time = !self.shard.may_begin(self.shared.config.call_timeout);
+        !self.short_of_time
     }
 
     /// Marks the object before the call.
@@ -120,7 +135,7 @@ impl Pass<'_> {
                 (outcome, resolution)
             }
         };
-        self.shared.store.resolve_mutation(id, outcome, &resolution, self.shared.clock.now()).await?;
+        self.shared.settle(id, outcome, &resolution).await?;
         Ok(())
     }
 
@@ -149,7 +164,7 @@ impl Pass<'_> {
         if let Some(effective) = effective.filter(|_| applied || unknown) {
             let outcome = if applied { MutationOutcome::Applied } else { MutationOutcome::NotApplied };
             let resolution = Resolution { effective: applied.then_some(effective), ..Resolution::default() };
-            self.shared.store.resolve_mutation(id, outcome, &resolution, self.now).await?;
+            self.shared.settle(id, outcome, &resolution).await?;
         }
         self.note_act(key, step, result, effective.filter(|_| applied));
         if step.adopts && (applied || unknown) {
@@ -189,26 +204,33 @@ impl Pass<'_> {
 
     /// The object is left alone for a while, because AWS refused or lost the write.
     fn back_off(&mut self, key: &ResourceKey, error: &ActError) {
-        let attempts = self.attempts(key);
-        let delay = requeue::backoff(error.class, attempts, self.shared.jitter());
-        self.leave_alone(key, attempts, delay, Some(error.clone()));
+        let (attempts, effect_waits) = self.tries(key);
+        let delay = requeue::backoff(error.class, attempts + 1, self.shared.jitter());
+        self.leave_alone(key, (attempts + 1, effect_waits), delay, Some(error.clone()));
     }
 
     /// The object is left alone for a while, because AWS may be late to show the effect.
     fn await_effect(&mut self, key: &ResourceKey) {
-        let attempts = self.attempts(key);
-        let delay = self.shared.config.effect_poll.saturating_mul(3_u32.saturating_pow(attempts - 1));
-        self.leave_alone(key, attempts, delay, None);
+        let (attempts, effect_waits) = self.tries(key);
+        let delay = effect_delay(self.shared.config.effect_poll, effect_waits);
+        self.leave_alone(key, (attempts, effect_waits + 1), delay, None);
     }
 
-    fn attempts(&self, key: &ResourceKey) -> u32 {
-        self.memory.retries.get(key).map_or(0, |retry| retry.attempts) + 1
+    /// How often in a row a write of this object failed, and showed no effect.
+    fn tries(&self, key: &ResourceKey) -> (u32, u32) {
+        self.memory.retries.get(key).map_or((0, 0), |retry| (retry.attempts, retry.effect_waits))
     }
 
-    fn leave_alone(&mut self, key: &ResourceKey, attempts: u32, delay: Duration, error: Option<ActError>) {
+    fn leave_alone(
+        &mut self,
+        key: &ResourceKey,
+        (attempts, effect_waits): (u32, u32),
+        delay: Duration,
+        error: Option<ActError>,
+    ) {
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
         let not_before = self.now.checked_add(delay).unwrap_or(self.now);
-        self.memory.retries.insert(key.clone(), Retry { attempts, not_before, error });
+        self.memory.retries.insert(key.clone(), Retry { attempts, effect_waits, not_before, error });
         self.stopped.insert(key.clone());
     }
 
@@ -247,5 +269,21 @@ impl Pass<'_> {
             "error": error,
         });
         self.last_acts.insert(key.clone(), act);
+    }
+}
+
+/// How long a write waits for its effect to show when it has waited so often in a row: three times as long each time.
+fn effect_delay(poll: Duration, waited: u32) -> Duration {
+    poll.saturating_mul(3_u32.saturating_pow(waited)).min(LONGEST_EFFECT_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_for_an_effect_grows_threefold_up_to_five_minutes() {
+        let seconds = [0, 1, 2, 3, 4, 99].map(|waited| effect_delay(Duration::from_secs(5), waited).as_secs());
+        assert_eq!(seconds, [5, 15, 45, 135, 300, 300]);
     }
 }

@@ -34,6 +34,10 @@ impl Pass<'_> {
                 self.more = true;
                 return Ok(plan);
             }
+            if self.short_of_time {
+                // What was done is recorded while the lease still lets us.
+                return Ok(plan);
+            }
             if !self.acts.is_empty() && self.shared.queue.user_waits_for(self.name) {
                 // A user has said something new meanwhile: the next pass hears it before anything else is done.
                 self.more = true;

@@ -107,7 +107,7 @@ impl Pass<'_> {
         self.shared.store.write_events(&self.events).await?;
         self.shared.store.remove_environment(self.row.uid, Some(&self.shard.fence)).await?;
         for request in &self.requests {
-            self.shared.store.answer_request(*request, &json!({ "handled": true, "deleted": true })).await?;
+            self.shared.answer(*request, &json!({ "handled": true, "deleted": true })).await?;
         }
         Ok(Outcome::forget())
     }

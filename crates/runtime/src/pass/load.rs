@@ -26,11 +26,11 @@ pub(crate) async fn run(shared: &Shared, name: &EnvName) -> Outcome {
     let row = match shared.store.get_environment(name).await {
         Ok(row) => row,
         Err(store::Error::NotFound { .. }) => {
-            let requests = lock(&shared.requests).remove(name).unwrap_or_default();
+            let requests = shared.take_requests(name);
             let answer =
                 json!({ "error": { "reason": "NotFound", "message": format!("there is no environment {name}") } });
             for request in requests {
-                if let Err(error) = shared.store.answer_request(request, &answer).await {
+                if let Err(error) = shared.answer(request, &answer).await {
                     tracing::warn!(error = %ErrorChain(&error), "a request was not answered");
                 }
             }
@@ -39,14 +39,17 @@ pub(crate) async fn run(shared: &Shared, name: &EnvName) -> Outcome {
         Err(error) => return store_failed(&error),
     };
     let shard = AwsAccountId::parse(&row.account).ok().and_then(|account| shared.shards.get(&account));
-    let Some(shard) = shard else { return Outcome::forget() };
+    let Some(shard) = shard else {
+        shared.take_requests(name);
+        return Outcome::forget();
+    };
     match pass(shared, &shard, name, row).await {
         Ok(outcome) => outcome,
-        Err(Halt::Lease | Halt::Store(store::Error::StaleEpoch { .. })) => {
+        Err(Halt::Store(store::Error::StaleEpoch { .. })) => {
             // Whoever owns the shard now goes on. If it is still us, soon.
             Outcome { failure: Some(Class::Conflict), ..Outcome::idle() }
         }
-        Err(Halt::Store(store::Error::NotFound { .. })) => Outcome::forget(),
+        Err(Halt::Store(store::Error::NotFound { kind: "Environment", .. })) => Outcome::forget(),
         Err(Halt::Store(error)) => store_failed(&error),
     }
 }
@@ -62,14 +65,21 @@ async fn pass(shared: &Shared, shard: &Shard, name: &EnvName, row: EnvironmentRo
         Ok(document) => document,
         Err(error) => return invalid(shared, shard, name, &row, memory, &error).await,
     };
-    let requests = lock(&shared.requests).remove(name).unwrap_or_default();
-    let mut pass = Pass::load(shared, shard, name, row, document, memory, requests.clone()).await?;
+    let requests = shared.take_requests(name);
+    let mut pass = match Pass::load(shared, shard, name, row, document, &mut memory, requests.clone()).await {
+        Ok(pass) => pass,
+        Err(halt) => {
+            shared.keep_memory(name, memory);
+            shared.keep_requests(name, requests);
+            return Err(halt);
+        }
+    };
     let result = pass.work().await;
     let memory = std::mem::replace(&mut pass.memory, Memory::new(pass.row.uid, shard.fence.epoch));
     shared.keep_memory(name, memory);
-    if result.is_err() && !requests.is_empty() {
+    if result.is_err() {
         // Not handled: the next pass is to answer them.
-        lock(&shared.requests).entry(Arc::clone(name)).or_default().extend(requests);
+        shared.keep_requests(name, requests);
     }
     result
 }
@@ -166,9 +176,8 @@ async fn invalid(
     let status = super::status::invalid_status(shared, shard, row, &error.0);
     let write = store::StatusWrite { uid: row.uid, generation: row.generation, status: &status };
     shared.store.write_status(write, &shard.fence).await?;
-    let requests = lock(&shared.requests).remove(name).unwrap_or_default();
-    for request in requests {
-        shared.store.answer_request(request, &json!({ "handled": true, "status": status })).await?;
+    for request in shared.take_requests(name) {
+        shared.answer(request, &json!({ "handled": true, "status": status })).await?;
     }
     Ok(Outcome::idle())
 }
@@ -180,7 +189,8 @@ impl<'a> Pass<'a> {
         name: &'a EnvName,
         row: EnvironmentRow,
         document: Arc<Document>,
-        mut memory: Memory,
+        // Left as it is when the store fails.
+        memory: &mut Memory,
         requests: BTreeSet<uuid::Uuid>,
     ) -> Result<Self, Halt> {
         let operator = shared.store.get_operator().await?;
@@ -204,6 +214,7 @@ impl<'a> Pass<'a> {
             memory.retries.clear();
         }
         let now = shared.clock.now();
+        let memory = std::mem::replace(memory, Memory::new(row.uid, shard.fence.epoch));
         let mut pass = Self {
             shared,
             shard,
@@ -243,6 +254,7 @@ impl<'a> Pass<'a> {
             reported: BTreeSet::new(),
             events: Vec::new(),
             more: false,
+            short_of_time: false,
         };
         pass.find_leaving();
         pass.load_snapshot();
@@ -273,7 +285,7 @@ impl<'a> Pass<'a> {
         report.publish(self.shared, self.name);
         self.ask_for_a_look(&mut outcome);
         for request in &self.requests {
-            self.shared.store.answer_request(*request, &report.answer()).await?;
+            self.shared.answer(*request, &report.answer()).await?;
         }
         Ok(outcome)
     }

@@ -63,7 +63,10 @@ pub(crate) struct Memory {
 /// An object is not written to before a time, because a write failed or showed no effect.
 #[derive(Debug, Clone)]
 struct Retry {
+    /// How often in a row a write failed.
     attempts: u32,
+    /// How often in a row a write showed no effect.
+    effect_waits: u32,
     not_before: Timestamp,
     /// `None`: it succeeded and showed no effect.
     error: Option<ActError>,
@@ -123,9 +126,6 @@ struct Leaving {
 /// Why a pass ends early.
 #[derive(Debug, thiserror::Error)]
 enum Halt {
-    /// The lease is lost, or too short for another call.
-    #[error("the lease is lost or too short")]
-    Lease,
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] store::Error),
@@ -184,6 +184,8 @@ struct Pass<'a> {
     reported: BTreeSet<String>,
     events: Vec<NewEvent>,
     more: bool,
+    /// The lease is too short for another call: nothing else is begun.
+    short_of_time: bool,
 }
 
 impl Pass<'_> {

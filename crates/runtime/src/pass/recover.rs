@@ -23,7 +23,7 @@ impl Pass<'_> {
             let applied = self.had_effect(plan, &key, &row);
             let outcome = if applied { MutationOutcome::Applied } else { MutationOutcome::NotApplied };
             let resolution = Resolution { effective: applied.then_some(true), ..Resolution::default() };
-            self.shared.store.resolve_mutation(row.id, outcome, &resolution, self.now).await?;
+            self.shared.settle(row.id, outcome, &resolution).await?;
             tracing::info!(environment = %self.name, resource = %key, step = %row.step, %outcome, "resolved by looking what was left open");
             if applied && history::adopts(&row) {
                 let generation = self.memory.adopted.entry(key).or_insert(row.generation);
@@ -65,7 +65,7 @@ impl Pass<'_> {
             let (still, late): (Vec<_>, Vec<_>) = rows.drain(..).partition(|(_, print)| planned.contains(print));
             for (id, _) in late {
                 let resolution = Resolution { effective: Some(true), ..Resolution::default() };
-                self.shared.store.resolve_mutation(id, MutationOutcome::Applied, &resolution, self.now).await?;
+                self.shared.settle(id, MutationOutcome::Applied, &resolution).await?;
                 self.histories.remove(&key);
                 self.memory.retries.remove(&key);
             }

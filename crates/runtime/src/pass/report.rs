@@ -291,6 +291,9 @@ impl Pass<'_> {
 
     fn outcome(&self, entries: &[Entry], pause_ends: Option<Timestamp>) -> Outcome {
         let waits = || entries.iter().flat_map(|entry| &entry.resource.plan.waits);
+        // A back-off that began in this pass may have ended before it; nothing else comes back to the object then.
+        let acted = |entry: &&Entry| self.acts.contains_key(&entry.key) && self.stopped.contains(&entry.key);
+        let tried_again = entries.iter().filter(acted).filter_map(|entry| entry.retry_at);
         let ends = waits()
             .filter_map(|wait| wait.until)
             .chain(entries.iter().filter_map(|entry| entry.hold.as_ref()?.until))
@@ -301,6 +304,9 @@ impl Pass<'_> {
             // When a place under the cap becomes free nobody says.
             .chain(self.cap.as_ref().and_then(|_| self.now.checked_add(CAP_POLL).ok()))
             .filter(|at| *at > self.now)
+            .chain(tried_again)
+            // The lease is renewed in a moment.
+            .chain(self.short_of_time.then_some(self.now))
             .min();
         let polled = |wait: &Wait| {
             wait.kind == WaitKind::Progressing && wait.until.is_none() && !ON_ANOTHER.contains(&&*wait.reason)
