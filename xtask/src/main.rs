@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod clients;
 mod dev;
 mod emulators;
 mod exec;

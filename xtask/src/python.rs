@@ -56,7 +56,8 @@ fn create(dir: &Path) -> Result<()> {
     make(Path::new("/usr/bin/python3"))
 }
 
-fn interpreter() -> Option<PathBuf> {
+/// A Python that is recent enough.
+pub(crate) fn interpreter() -> Option<PathBuf> {
     let recent = format!("import sys; sys.exit(sys.version_info < ({}, {}))", OLDEST.0, OLDEST.1);
     let found = places::on_path("python3").into_iter().chain([PathBuf::from("/usr/bin/python3")]);
     found.into_iter().find(|python| succeeds(Command::new(python).args(["-c", &recent])))

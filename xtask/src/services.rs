@@ -8,14 +8,14 @@ use anyhow::{Result, bail};
 use crate::emulators::Emulators;
 use crate::exec::{self, say};
 use crate::postgres::Database;
-use crate::strangers;
+use crate::{clients, strangers};
 
 pub(crate) const HELP: &str = "\
 Runs a command with what the tests need around it, and stops that afterwards.
 
 Usage: cargo xtask with [--fast] -- CMD [ARGS]
 
-  --fast    Postgres only: no emulators, no aws CLI
+  --fast    Postgres only: no emulators, no programs of other people
 
 The command sees:
   EVENTCHAIN_TEST_DATABASE_URL   a Postgres whose user may create databases (DATABASE_URL's, where that is set)
@@ -26,6 +26,10 @@ The command sees:
   EVENTCHAIN_TERRAFORM           terraform's, where the machine has it
   TF_CLI_CONFIG_FILE             where terraform finds its AWS provider, if EVENTCHAIN_TERRAFORM_PLUGINS names a
                                  directory that holds it (default: /opt/tf-plugins)
+  EVENTCHAIN_KUBECTL_120         the program of kubectl 1.20
+  EVENTCHAIN_KUBECTL_135         the program of kubectl 1.35
+  EVENTCHAIN_PYTHON_CLIENT       a Python that has the client `kubernetes`
+  EVENTCHAIN_SCHEMATHESIS        the program of schemathesis
   REQUIRE_STRANGERS              1 where a missing tool is a failure and no reason to skip (as it is on CI)
 
 `cargo xtask test` adds EVENTCHAIN_OPERATOR_BIN, the daemon, for the tests that start it.
@@ -91,6 +95,16 @@ impl Services {
                 variables.push(("EVENTCHAIN_TERRAFORM", display(&terraform)));
                 if let Some(file) = strangers::terraform_configuration()? {
                     variables.push(("TF_CLI_CONFIG_FILE", display(&file)));
+                }
+            }
+            for (what, variable, found) in [
+                ("kubectl 1.20", "EVENTCHAIN_KUBECTL_120", clients::kubectl_1_20()),
+                ("kubectl 1.35", "EVENTCHAIN_KUBECTL_135", clients::kubectl_1_35()),
+                ("the Python client of Kubernetes", "EVENTCHAIN_PYTHON_CLIENT", clients::python_client()),
+                ("schemathesis", "EVENTCHAIN_SCHEMATHESIS", clients::schemathesis()),
+            ] {
+                if let Some(program) = optional(what, found, missing)? {
+                    variables.push((variable, display(&program)));
                 }
             }
         }

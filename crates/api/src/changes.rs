@@ -93,9 +93,10 @@ pub(crate) async fn create(
     edit.record = Record::Posted { name, patch: kept(&patch), plan: true };
     let make = |row: &store::EnvironmentRow| {
         let mut document = patched(row, &patch);
-        // A change says what is wanted, not who owns it.
+        // A change says what is wanted, not who owns it, nor what holds it.
         if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
+            metadata.remove("finalizers");
         }
         Ok(document)
     };

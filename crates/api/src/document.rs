@@ -40,6 +40,8 @@ const SERVER_METADATA: [&str; 10] = [
 /// A document as it was read, good or bad.
 #[derive(Debug)]
 pub(crate) struct Read {
+    /// The name that it gives, or is given.
+    pub(crate) name: String,
     /// The best reading that could be made.
     pub(crate) environment: Option<Environment>,
     /// What is wrong with it so far.
@@ -94,6 +96,7 @@ fn read_document(mut document: Value, validation: FieldValidation, fallback_name
             }
         }
     }
+    let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let (environment, found) = parse::<Environment>(document);
     let mut warnings = Vec::new();
     for problem in found.list() {
@@ -101,10 +104,16 @@ fn read_document(mut document: Value, validation: FieldValidation, fallback_name
         match validation {
             FieldValidation::Warn if unknown => warnings.push(format!("unknown field {:?}", problem.path)),
             FieldValidation::Ignore if unknown => {}
+            // In Kubernetes' words, which people search for.
+            FieldValidation::Strict if unknown => {
+                let known = problem.message.strip_prefix("unknown field").unwrap_or_default();
+                let message = format!("strict decoding error: unknown field {:?}{known}", problem.path);
+                problems.add(&problem.path, problem.reason, message);
+            }
             _ => problems.add(&problem.path, problem.reason, &problem.message),
         }
     }
-    Read { environment, problems, warnings, resource_version, uid }
+    Read { name, environment, problems, warnings, resource_version, uid }
 }
 
 /// A text field of the metadata that the server gave out. Empty and null count as absent.
@@ -157,9 +166,9 @@ pub(crate) fn stored(row: &EnvironmentRow) -> Option<Environment> {
 
 /// Checks a reading by itself, against the version that holds, and against what other Environments claim.
 pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&EnvironmentRow>) -> ApiResult<Checked> {
-    let Read { environment, mut problems, warnings, .. } = read;
+    let Read { name, environment, mut problems, warnings, .. } = read;
     let Some(environment) = environment else {
-        return Err(ApiError::invalid(KIND, row.map_or("", |row| &row.name), problems));
+        return Err(ApiError::invalid(KIND, row.map_or(&name, |row| &row.name), problems));
     };
     problems.extend(validate(&environment));
     check_annotations(&environment, &mut problems);

@@ -11,8 +11,8 @@ use model::problem::{Problem, Problems, Reason};
 use telemetry::ErrorChain;
 
 use crate::apply::Conflict;
-use crate::discovery::resources;
-use crate::wire::{EVENT, GROUP};
+use crate::discovery::resources::{self, Resource};
+use crate::wire::GROUP;
 
 /// A client that finds the database or the owner away is asked to come back after so many seconds: a lease that ran out
 /// is taken again within 15 s, a database fails over in about as long.
@@ -141,7 +141,7 @@ impl ApiError {
             .collect::<Vec<_>>();
         let details = StatusDetails {
             causes: (!causes.is_empty()).then_some(causes),
-            group: self.about.as_ref().map(|_| GROUP.to_owned()),
+            group: self.about.as_ref().map(|(kind, _)| group_of(kind).to_owned()).filter(|group| !group.is_empty()),
             // As in Kubernetes: the kind where the content is refused, the resource everywhere else.
             kind: self.about.as_ref().map(|(kind, _)| match self.code {
                 StatusCode::UNPROCESSABLE_ENTITY => (*kind).to_owned(),
@@ -162,15 +162,26 @@ impl ApiError {
     }
 }
 
+fn resource_named(kind: &str) -> Option<&'static Resource> {
+    resources::ALL.iter().find(|resource| resource.kind.name() == kind)
+}
+
 /// The resource of a kind; a kind that has none stands for itself.
 fn plural_of(kind: &'static str) -> &'static str {
-    resources::ALL.iter().find(|resource| resource.kind.name() == kind).map_or(kind, |resource| resource.plural)
+    resource_named(kind).map_or(kind, |resource| resource.plural)
+}
+
+/// The group of a kind; empty for Kubernetes' own.
+fn group_of(kind: &str) -> &'static str {
+    if resource_named(kind).is_some_and(|resource| resource.kind.is_core()) { "" } else { GROUP }
 }
 
 /// `environments.eventchain.io`, as kubectl's users know it.
 fn resource_of(kind: &'static str) -> String {
-    let plural = plural_of(kind);
-    if plural == kind || kind == EVENT.1 { plural.to_owned() } else { format!("{plural}.{GROUP}") }
+    match resource_named(kind) {
+        Some(resource) if !resource.kind.is_core() => format!("{}.{GROUP}", resource.plural),
+        _ => plural_of(kind).to_owned(),
+    }
 }
 
 impl IntoResponse for ApiError {

@@ -32,6 +32,11 @@ impl Filter {
         self
     }
 
+    /// Whether it selects everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     /// Whether it can change, for one object, from matching to not matching.
     pub(crate) fn may_flip(&self) -> bool {
         !self.labels.is_empty() || self.fields.keys().any(|field| field != "metadata.name")

@@ -22,6 +22,7 @@ mod lists;
 mod managed_resources;
 mod merge;
 mod middleware;
+mod namespaces;
 mod objects;
 mod openapi;
 mod operators;

@@ -39,6 +39,16 @@ pub(crate) async fn list(state: &Arc<ApiState>, kind: Kind, filter: Filter, aski
     wanted.answer(kind, page, asking, state)
 }
 
+/// The objects that are selected, or a page of them.
+pub(crate) async fn selected(
+    state: &Arc<ApiState>,
+    kind: Kind,
+    filter: &Filter,
+    params: &Params,
+) -> ApiResult<Page<Object>> {
+    read(state, kind, filter, &Wanted::from(params)?.page).await
+}
+
 /// One object in the form that is asked for.
 pub(crate) fn one(kind: Kind, object: Value, asking: &Asking, state: &ApiState) -> ApiResult<Response> {
     let Some(printing) = asking.printing()? else { return Ok(Json(object).into_response()) };

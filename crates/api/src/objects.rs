@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     ManagedResource,
     Operator,
     Event,
+    Namespace,
 }
 
 impl Kind {
@@ -37,11 +38,17 @@ impl Kind {
             Self::ManagedResource => "ManagedResource",
             Self::Operator => "Operator",
             Self::Event => "Event",
+            Self::Namespace => "Namespace",
         }
     }
 
+    /// Whether it is one of Kubernetes' own.
+    pub(crate) fn is_core(self) -> bool {
+        matches!(self, Self::Event | Self::Namespace)
+    }
+
     pub(crate) fn api_version(self) -> &'static str {
-        if self == Self::Event { wire::EVENT.0 } else { wire::API_VERSION }
+        if self.is_core() { wire::CORE } else { wire::API_VERSION }
     }
 
     /// The fields that a field selector may name.
@@ -53,7 +60,7 @@ impl Kind {
             Self::ManagedResource => {
                 &["metadata.name", "spec.environment", "spec.account", "spec.region", "spec.kind", "spec.identity"]
             }
-            Self::Operator => &["metadata.name"],
+            Self::Operator | Self::Namespace => &["metadata.name"],
             Self::Event => &[
                 "metadata.name",
                 "metadata.namespace",
@@ -79,7 +86,7 @@ impl Kind {
             Self::ManagedResource => {
                 &["metadata.name", "spec.environment", "spec.account", "spec.kind", "spec.identity"]
             }
-            Self::Operator => &[],
+            Self::Operator | Self::Namespace => &[],
             Self::Event => &[
                 "metadata.name",
                 "involvedObject.kind",
@@ -121,7 +128,7 @@ impl Joined {
         match kind {
             Kind::Environment => joined.freshness = Freshness::read(state, &[]).await?,
             Kind::Operator => joined.leases = state.store.leases().await?,
-            Kind::Change | Kind::Revision | Kind::ManagedResource | Kind::Event => {}
+            Kind::Change | Kind::Revision | Kind::ManagedResource | Kind::Event | Kind::Namespace => {}
         }
         Ok(joined)
     }
@@ -137,6 +144,7 @@ pub(crate) fn of_entry(state: &ApiState, kind: Kind, joined: &Joined, entry: &Lo
         Kind::ManagedResource => managed_resource(state, &read::<ManagedResourceRow>(row)?),
         Kind::Operator => operator(joined, &read::<OperatorRow>(row)?),
         Kind::Event => event(&read::<EventRow>(row)?),
+        Kind::Namespace => return Err(ApiError::internal("namespaces do not change, and are not logged")),
     })
 }
 
@@ -165,6 +173,10 @@ fn managed_resource(state: &ApiState, row: &ManagedResourceRow) -> Object {
 
 fn operator(joined: &Joined, row: &OperatorRow) -> Object {
     Object { place: String::new(), shown: wire::operator(row, &joined.leases) }
+}
+
+fn namespace(row: &OperatorRow) -> Object {
+    Object { place: String::new(), shown: wire::namespace(row) }
 }
 
 fn event(row: &EventRow) -> Object {
@@ -219,6 +231,10 @@ pub(crate) async fn page(
             let resource_version = store.resource_version().await?;
             let items = vec![operator(&joined, &store.get_operator().await?)];
             Page { items, resource_version, next: None }
+        }
+        Kind::Namespace => {
+            let resource_version = store.resource_version().await?;
+            Page { items: vec![namespace(&store.get_operator().await?)], resource_version, next: None }
         }
         Kind::Event => {
             let filter = EventFilter {

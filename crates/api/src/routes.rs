@@ -7,7 +7,9 @@ use axum::routing::{get, post};
 
 use crate::environments::{actions, approve, delete, plan, read, write};
 use crate::state::ApiState;
-use crate::{changes, discovery, events, managed_resources, middleware, openapi, operators, pages, probes, revisions};
+use crate::{
+    changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages, probes, revisions,
+};
 
 /// The whole API.
 ///
@@ -30,9 +32,12 @@ pub fn router(state: ApiState) -> Router {
 
 fn api_routes() -> Router<Arc<ApiState>> {
     let group = Router::new()
-        .route("/environments", get(read::list).post(write::create))
+        .route("/environments", get(read::list).post(write::create).delete(delete::delete_collection))
         .route("/environments/{name}", get(read::get).put(write::replace).patch(write::patch).delete(delete::delete))
-        .route("/environments/{name}/status", get(read::status))
+        .route(
+            "/environments/{name}/status",
+            get(read::status).put(read::status_is_not_written).patch(read::status_is_not_written),
+        )
         .route("/environments/{name}/plan", get(plan::get).post(plan::create))
         .route("/environments/{name}/reconcile", post(actions::reconcile))
         .route("/environments/{name}/pause", post(actions::pause))
@@ -49,15 +54,23 @@ fn api_routes() -> Router<Arc<ApiState>> {
         .route("/operators/{name}", get(operators::get).patch(operators::patch));
     Router::new()
         .nest("/apis/eventchain.io/v1", group)
+        .route("/api/v1/namespaces", get(namespaces::list))
+        .route("/api/v1/namespaces/{namespace}", get(namespaces::get))
         .route("/api/v1/events", get(events::list))
         .route("/api/v1/namespaces/{namespace}/events", get(events::list_namespaced))
         .route("/api/v1/namespaces/{namespace}/events/{name}", get(events::get))
         .route("/", get(pages::index))
         .route("/api", get(discovery::core))
+        .route("/api/", get(discovery::core))
         .route("/api/v1", get(discovery::core_resources))
+        .route("/api/v1/", get(discovery::core_resources))
         .route("/apis", get(discovery::groups))
+        .route("/apis/", get(discovery::groups))
         .route("/apis/{group}", get(discovery::group))
+        .route("/apis/{group}/", get(discovery::group))
         .route("/apis/eventchain.io/v1", get(discovery::group_resources))
+        // Some clients end these paths with a slash.
+        .route("/apis/eventchain.io/v1/", get(discovery::group_resources))
         .route("/openapi.json", get(openapi::whole))
         .route("/openapi/v2", get(openapi::version_2))
         .route("/openapi/v3", get(openapi::index))

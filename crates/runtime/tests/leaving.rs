@@ -122,3 +122,24 @@ async fn an_environment_is_not_gone_before_aws_says_so() {
     eventually("it is gone", || async { rig.is_gone("prod").await.then_some(()) }).await;
     runtime.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_environment_that_others_hold_too_stays_when_our_part_is_done_and_goes_with_their_last() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let finalizers = |all: &[&str]| store::EnvironmentUpdate {
+        finalizers: Some(all.iter().map(|one| (*one).to_owned()).collect()),
+        ..store::EnvironmentUpdate::new("prod", runtime::Clock::now(&*rig.clock))
+    };
+    rig.store.update_environment(&finalizers(&[store::FINALIZER, "example.org/backup"])).await.unwrap();
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    rig.delete("prod").await;
+    eventually("ours is gone", || async { (rig.row("prod").await.finalizers == ["example.org/backup"]).then_some(()) })
+        .await;
+    assert!(rig.cloud.get("Crate", "one").is_some(), "the policy retains");
+    // They are done too.
+    rig.store.update_environment(&finalizers(&[])).await.unwrap();
+    eventually("it is gone", || async { rig.is_gone("prod").await.then_some(()) }).await;
+    runtime.shutdown().await;
+}

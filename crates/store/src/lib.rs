@@ -26,8 +26,8 @@ mod types;
 pub use approvals::{Approval, NewApproval};
 pub use changes::{ChangeFilter, ChangeRow, ChangeUpdate, NewChange};
 pub use environments::{
-    ChangeLink, ClaimConflict, EnvironmentFilter, EnvironmentRow, EnvironmentUpdate, NewEnvironment, Pause, Removal,
-    SpecWrite, StatusFunction, StatusOutcome, StatusPatch, StatusWrite, Written,
+    ChangeLink, ClaimConflict, EnvironmentFilter, EnvironmentRow, EnvironmentUpdate, FINALIZER, NewEnvironment, Pause,
+    Removal, SpecWrite, StatusFunction, StatusOutcome, StatusPatch, StatusWrite, Written,
 };
 pub use error::{Error, Result, Unavailable};
 pub use events::{EventFilter, EventRow, NewEvent};

@@ -50,9 +50,9 @@ pub(super) fn resources(group_version: &str) -> Value {
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed })
 }
 
-/// `kubectl get eventchain` lists them all; events have a name of their own.
+/// `kubectl get eventchain` lists them all, but for Kubernetes' own.
 fn categories(resource: &Resource) -> &'static [&'static str] {
-    if resource.namespaced { &[] } else { &["eventchain"] }
+    if resource.kind.is_core() { &[] } else { &["eventchain"] }
 }
 
 pub(super) fn aggregated_core(version: &str) -> Value {

@@ -43,7 +43,7 @@ pub(crate) const ALL: &[Resource] = &[
         plural: "environments",
         singular: "environment",
         short: &["env"],
-        verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
+        verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         namespaced: false,
         subresources: &[
             sub("status", "Environment", &["get"], "The status alone; only the daemon writes it."),
@@ -110,6 +110,16 @@ pub(crate) const ALL: &[Resource] = &[
         namespaced: true,
         subresources: &[],
         what: "What happened, deduplicated with a count.",
+    },
+    Resource {
+        kind: Kind::Namespace,
+        plural: "namespaces",
+        singular: "namespace",
+        short: &["ns"],
+        verbs: &["get", "list", "watch"],
+        namespaced: false,
+        subresources: &[],
+        what: "The one that events are in; it means nothing.",
     },
 ];
 

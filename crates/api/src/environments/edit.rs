@@ -7,19 +7,21 @@ use http::HeaderMap;
 use http::header::IF_MATCH;
 use jiff::Timestamp;
 use model::env::KIND;
-use model::problem::Reason;
+use model::problem::{Problems, Reason};
 use serde_json::{Value, json};
 use store::{
     ChangeLink, ChangeRow, EnvironmentRow, EnvironmentUpdate, NewChange, Precondition, SpecWrite, StatusPatch,
 };
 use uuid::Uuid;
 
+use super::finalizers;
 use super::manager::Manager;
 use super::status::spec_written;
 use crate::apply::Managed;
 use crate::document::{self, CHANGE_MESSAGE, Checked};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{FieldValidation, Params};
+use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::{diff, merge, wire};
 
@@ -116,6 +118,9 @@ pub(crate) fn document_of(row: &EnvironmentRow) -> Value {
     if !row.annotations.is_empty() {
         metadata["annotations"] = json!(row.annotations);
     }
+    if !row.finalizers.is_empty() {
+        metadata["finalizers"] = json!(row.finalizers);
+    }
     json!({ "apiVersion": wire::API_VERSION, "kind": KIND, "metadata": metadata, "spec": row.spec })
 }
 
@@ -149,7 +154,10 @@ pub(crate) async fn edit(
             let rule = "is not what this server gave out";
             ApiError::field("metadata.managedFields", Reason::FieldValueInvalid, rule)
         })?;
-        let read = document::read(document, edit.validation, Some(name)).await?;
+        let mut problems = Problems::default();
+        let finalizers = finalizers::wanted(&document, Some(&row), &mut problems);
+        let mut read = document::read(document, edit.validation, Some(name)).await?;
+        read.problems.extend(problems);
         let version = read.resource_version.or(edit.version);
         let stale = [read.resource_version, edit.version].into_iter().flatten().any(|it| it != row.resource_version);
         if stale {
@@ -161,13 +169,34 @@ pub(crate) async fn edit(
             return Err(ApiError::conflict(KIND, name, format!("its uid is {}: it is another object", row.uid)));
         }
         let checked = document::check(state, read, Some(&row)).await?;
-        let new = document_with(&checked);
+        let mut new = document_with(&checked);
+        if !finalizers.is_empty() {
+            new["metadata"]["finalizers"] = json!(finalizers);
+        }
         let managed = edit.manager.after(managed, (&document_of(&row), &new), state.now(), name)?;
-        match Writing::new(state, edit, row, (checked, managed), version).carry_out(state).await {
+        let metadata = (managed, finalizers);
+        match Writing::new(state, edit, row, (checked, metadata), version).carry_out(state).await {
             Err(error) if error.is_conflict() && version.is_none() && attempt < ATTEMPTS => {}
-            result => return result,
+            Ok(edited) => {
+                if !edit.dry_run {
+                    let_go(state, &edited.row, &edit.author).await?;
+                }
+                return Ok(edited);
+            }
+            refused => return refused,
         }
     }
+}
+
+/// Removes an environment that is being deleted and that nothing holds any more.
+async fn let_go(state: &ApiState, row: &EnvironmentRow, author: &str) -> ApiResult<()> {
+    if row.deletion_requested_at.is_none() || !row.finalizers.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{author} took away the last finalizer: the environment is gone, and AWS stays as it is");
+    happened(state, About::Environment(row), "FinalizersRemoved", message).await;
+    state.store.remove_environment(row.uid, None).await?;
+    Ok(())
 }
 
 /// One attempt.
@@ -176,6 +205,7 @@ struct Writing<'a> {
     row: EnvironmentRow,
     checked: Checked,
     managed: Value,
+    finalizers: Vec<String>,
     version: Option<i64>,
     spec_changed: bool,
     message: String,
@@ -187,7 +217,7 @@ impl<'a> Writing<'a> {
         state: &ApiState,
         edit: &'a Edit,
         row: EnvironmentRow,
-        (checked, managed): (Checked, Value),
+        (checked, (managed, finalizers)): (Checked, (Value, Vec<String>)),
         version: Option<i64>,
     ) -> Self {
         // Compared as documents, not as text: what another release wrote otherwise is no change.
@@ -196,7 +226,7 @@ impl<'a> Writing<'a> {
         let said = annotation(&checked.environment.metadata.annotations);
         let fresh = said.filter(|said| annotation(&row.annotations).as_ref() != Some(said));
         let message = if edit.message.is_empty() { fresh.unwrap_or_default() } else { edit.message.clone() };
-        Self { edit, row, checked, managed, version, spec_changed, message, now: state.now() }
+        Self { edit, row, checked, managed, finalizers, version, spec_changed, message, now: state.now() }
     }
 
     async fn carry_out(self, state: &ApiState) -> ApiResult<Edited> {
@@ -218,6 +248,7 @@ impl<'a> Writing<'a> {
             made_from: Some(&self.row),
             labels: (metadata.labels != self.row.labels).then(|| metadata.labels.clone()),
             annotations: (metadata.annotations != self.row.annotations).then(|| metadata.annotations.clone()),
+            finalizers: (self.finalizers != self.row.finalizers).then(|| self.finalizers.clone()),
             managed_fields: (self.managed != self.row.managed_fields).then(|| self.managed.clone()),
             spec: self.spec_changed.then(|| SpecWrite {
                 spec: self.checked.spec.clone(),
@@ -291,6 +322,7 @@ impl<'a> Writing<'a> {
         let metadata = self.checked.environment.metadata;
         row.labels = metadata.labels;
         row.annotations = metadata.annotations;
+        row.finalizers = self.finalizers;
         row.managed_fields = self.managed;
         if self.spec_changed {
             row.generation += 1;

@@ -4,11 +4,9 @@ pub(crate) mod actions;
 pub(crate) mod approve;
 pub(crate) mod delete;
 pub(crate) mod edit;
+mod finalizers;
 mod manager;
 pub(crate) mod plan;
 pub(crate) mod read;
 mod status;
 pub(crate) mod write;
-
-/// What must happen before an environment may go: the daemon lets go of, or deletes, its AWS objects.
-pub(crate) const FINALIZER: &str = "eventchain.io/converge";

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::StatusCode;
-use http::header::{ETAG, WARNING};
+use http::header::{ALLOW, ETAG, WARNING};
 use store::EnvironmentRow;
 
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Name};
 use crate::filter::Filter;
 use crate::freshness::Freshness;
@@ -42,14 +42,24 @@ fn tag(response: &mut Response, version: i64) {
 }
 
 /// `GET environments/{name}/status`: the object without its spec.
-pub(crate) async fn status(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
+pub(crate) async fn status(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     let row = state.store.get_environment(&name).await?;
     let freshness = Freshness::read(&state, std::slice::from_ref(&row.account)).await?;
     let mut shown = wire::environment(&state, &row, &freshness, state.now());
-    if let Some(fields) = shown.as_object_mut() {
+    // A row to print has columns from the spec too.
+    if asking.printing()?.is_none()
+        && let Some(fields) = shown.as_object_mut()
+    {
         fields.remove("spec");
     }
-    Ok(Json(shown).into_response())
+    lists::one(Kind::Environment, shown, &asking, &state)
+}
+
+/// PUT and PATCH of `environments/{name}/status`.
+pub(crate) async fn status_is_not_written() -> Response {
+    let message = "the status cannot be written: only the daemon writes it";
+    let refused = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+    ([(ALLOW, "GET,HEAD")], refused).into_response()
 }
 
 /// An environment as an answer.

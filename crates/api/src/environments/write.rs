@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use model::env::KIND;
-use model::problem::Reason;
+use model::problem::{Problems, Reason};
 use serde_json::{Value, json};
 use store::{EnvironmentRow, NewEnvironment};
 use uuid::Uuid;
 
 use super::edit::{self, Edit, document_of, document_with};
 use super::status::spec_written;
-use super::{FINALIZER, read};
+use super::{finalizers, read};
 use crate::apply::{Managed, Operation, Writer, applied_set, merge as merge_applied, without_nulls};
 use crate::document::{self, CHANGE_MESSAGE};
 use crate::error::{ApiError, ApiResult};
@@ -43,7 +43,10 @@ pub(crate) async fn create(
 async fn make(state: &Arc<ApiState>, edit: &Edit, document: Value) -> ApiResult {
     let uid = Uuid::new_v4();
     let fallback = generated_name(&document, uid)?;
-    let read = document::read(document, edit.validation, Some(&fallback)).await?;
+    let mut problems = Problems::default();
+    let finalizers = finalizers::wanted(&document, None, &mut problems);
+    let mut read = document::read(document, edit.validation, Some(&fallback)).await?;
+    read.problems.extend(problems);
     if read.resource_version.is_some() {
         let rule = "must not be set on an object to be created";
         return Err(ApiError::field("metadata.resourceVersion", Reason::FieldValueForbidden, rule));
@@ -58,7 +61,7 @@ async fn make(state: &Arc<ApiState>, edit: &Edit, document: Value) -> ApiResult 
         account: checked.environment.spec.aws.account_id.to_string(),
         labels: metadata.labels.clone(),
         annotations: metadata.annotations.clone(),
-        finalizers: vec![FINALIZER.to_owned()],
+        finalizers,
         managed_fields: edit.manager.after(
             Managed::default(),
             (&Value::Null, &document_with(&checked)),
@@ -200,7 +203,7 @@ async fn apply(state: &Arc<ApiState>, name: &str, (mut edit, params): (Edit, &Pa
 /// The document that a patch of either form makes of the stored one.
 fn patch_of(row: &EnvironmentRow, patch: &Patch) -> ApiResult<Value> {
     let patch = match patch {
-        Patch::Merge(patch) | Patch::Apply(patch) => return Ok(patched(row, patch)),
+        Patch::Merge(patch) | Patch::Apply(patch) => return Ok(without_silence(patched(row, patch))),
         Patch::Json(patch) => patch,
     };
     let mut document = document_of(row);
@@ -208,6 +211,9 @@ fn patch_of(row: &EnvironmentRow, patch: &Patch) -> ApiResult<Value> {
     document["metadata"]["resourceVersion"] = json!(row.resource_version.to_string());
     document["metadata"]["uid"] = json!(row.uid);
     document["metadata"]["managedFields"] = row.managed_fields.clone();
+    if document["metadata"]["finalizers"].is_null() && patch.reaches_into("/metadata/finalizers") {
+        document["metadata"]["finalizers"] = json!([]);
+    }
     for field in ["labels", "annotations"] {
         // As others show it: an empty map is left out, and a patch cannot add to what is not there.
         if document["metadata"][field].is_null() && patch.reaches_into(&format!("/metadata/{field}")) {
@@ -221,7 +227,15 @@ fn patch_of(row: &EnvironmentRow, patch: &Patch) -> ApiResult<Value> {
     {
         metadata.remove("resourceVersion");
     }
-    Ok(document)
+    Ok(without_silence(document))
+}
+
+/// A patch that leaves no finalizers has taken them away, while a document without any says nothing of them.
+fn without_silence(mut document: Value) -> Value {
+    if let Some(Value::Object(metadata)) = document.get_mut("metadata") {
+        metadata.entry("finalizers").or_insert_with(|| json!([]));
+    }
+    document
 }
 
 /// The document that a merge patch makes of the stored one.

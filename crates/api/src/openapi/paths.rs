@@ -97,8 +97,11 @@ fn in_version_2(value: &mut Value) {
 }
 
 fn add(paths: &mut Map<String, Value>, resource: &Resource) {
-    let base =
-        if resource.namespaced { "/api/v1/namespaces/{namespace}".to_owned() } else { format!("/apis/{GROUP}/v1") };
+    let base = match (resource.kind.is_core(), resource.namespaced) {
+        (true, true) => "/api/v1/namespaces/{namespace}".to_owned(),
+        (true, false) => "/api/v1".to_owned(),
+        (false, _) => format!("/apis/{GROUP}/v1"),
+    };
     let has = |verb: &str| resource.verbs.contains(&verb);
     let kind = resource.kind.name();
     let object = || reference(&name(kind));
@@ -112,6 +115,17 @@ fn add(paths: &mut Map<String, Value>, resource: &Resource) {
         let parameters = vec![dry_run(), field_manager(), field_validation(), message()];
         let body = Some((DOCUMENT_TYPES, object(), true));
         collection.insert("post".to_owned(), operation(resource, "post", parameters, body, (201, object())));
+    }
+    if has("deletecollection") {
+        let parameters = vec![
+            query("labelSelector", "string", "Which; this or fieldSelector must be given."),
+            query("fieldSelector", "string", "Which; this or labelSelector must be given."),
+            dry_run(),
+        ];
+        collection.insert(
+            "delete".to_owned(),
+            operation(resource, "deletecollection", parameters, Some(delete_options()), (200, list_of())),
+        );
     }
     if resource.namespaced {
         paths.insert(format!("/api/v1/{}", resource.plural), Value::Object(collection.clone()));
@@ -145,16 +159,20 @@ fn add(paths: &mut Map<String, Value>, resource: &Resource) {
         one.insert("patch".to_owned(), patch);
     }
     if has("delete") {
-        let body = Some((DOCUMENT_TYPES, json!({ "type": "object", "description": "DeleteOptions." }), false));
         one.insert(
             "delete".to_owned(),
-            operation(resource, "delete", vec![dry_run()], body, (200, json!({ "type": "object" }))),
+            operation(resource, "delete", vec![dry_run()], Some(delete_options()), (200, json!({ "type": "object" }))),
         );
     }
     paths.insert(format!("{base}/{}/{{name}}", resource.plural), Value::Object(one));
     for below in resource.subresources {
         paths.insert(format!("{base}/{}/{{name}}/{}", resource.plural, below.name), subresource(resource, below));
     }
+}
+
+/// The body of a deletion: types, schema, and that it may be left out.
+fn delete_options() -> (&'static [&'static str], Value, bool) {
+    (DOCUMENT_TYPES, json!({ "type": "object", "description": "DeleteOptions." }), false)
 }
 
 fn subresource(resource: &Resource, below: &Subresource) -> Value {

@@ -33,7 +33,7 @@ pub(super) fn all() -> Map<String, Value> {
 
 /// Group, version and kind, as the extension wants them.
 pub(super) fn group_version_kind(kind: Kind) -> Value {
-    let group = if kind == Kind::Event { "" } else { GROUP };
+    let group = if kind.is_core() { "" } else { GROUP };
     json!({ "group": group, "version": "v1", "kind": kind.name() })
 }
 
@@ -73,6 +73,7 @@ fn object(resource: &Resource) -> Value {
                 .into_iter()
                 .collect::<Value>();
         }
+        Kind::Namespace => properties["status"] = free("Active."),
         Kind::Change => {
             properties["spec"] = json!({
                 "type": "object",

@@ -118,6 +118,8 @@ const EVENT: &[Column] = &[
     wide(NAME),
 ];
 
+const NAMESPACE: &[Column] = &[NAME, text("Status", "Active.", |object, _| at(object, "/status/phase")), AGE];
+
 const OTHER: &[Column] = &[NAME, AGE];
 
 /// The columns of a kind.
@@ -129,6 +131,7 @@ pub(super) fn of(kind: &str) -> &'static [Column] {
         "ManagedResource" => MANAGED_RESOURCE,
         "Operator" => OPERATOR,
         "Event" => EVENT,
+        "Namespace" => NAMESPACE,
         _ => OTHER,
     }
 }

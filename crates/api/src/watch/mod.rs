@@ -111,19 +111,31 @@ pub(crate) async fn begin(state: &Arc<ApiState>, mut wish: Wish) -> ApiResult<Re
         // After the database was put back to an older state: what the client holds never was.
         Some(from) if from > newest => {
             let message = format!("resourceVersion {from} is newer than the newest, {newest}: list again");
-            return Err(ApiError::new(StatusCode::GONE, "Expired", message));
+            return Ok(answer(ended(&ApiError::new(StatusCode::GONE, "Expired", message))));
         }
-        Some(from) => drop(state.store.changes_since(from, &[wish.kind.name()], 1).await?),
+        Some(from) => match state.store.changes_since(from, &[wish.kind.name()], 1).await.map_err(ApiError::from) {
+            Err(gone) if gone.code() == StatusCode::GONE => return Ok(answer(ended(&gone))),
+            other => drop(other?),
+        },
         None => {}
     }
     let place = state.watches.enter().ok_or_else(|| {
         let message = "too many watches at once; try again shortly";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).retry_after(1)
     })?;
-    let body = Body::from_stream(stream::open(state, wish, place));
+    Ok(answer(Body::from_stream(stream::open(state, wish, place))))
+}
+
+/// A stream that says why it ends. Clients begin anew when they are told so in the stream, as Kubernetes does; kube-rs
+/// tries the same version for ever when the stream does not begin.
+fn ended(why: &ApiError) -> Body {
+    Body::from(frame::error(why))
+}
+
+fn answer(body: Body) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    Ok(response)
+    response
 }

@@ -6,13 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use store::EventRow;
 
-use super::{API_VERSION, labels_of_environment, metadata};
+use super::{API_VERSION, NAMESPACE, labels_of_environment, metadata};
 
-/// Group and version, and kind, of events.
-pub(crate) const EVENT: (&str, &str) = ("v1", "Event");
-
-/// Environments have no namespace; events, which must have one in Kubernetes, are said to be in this one.
-pub(crate) const NAMESPACE: &str = "default";
 const COMPONENT: &str = "eventchain-operator";
 
 /// An event. What else is known of its latest occurrence is in an annotation, as JSON.

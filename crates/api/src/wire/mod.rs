@@ -4,6 +4,7 @@ mod change;
 mod environment;
 mod event;
 mod managed_resource;
+mod namespace;
 mod operator;
 mod revision;
 
@@ -16,11 +17,14 @@ use uuid::Uuid;
 
 pub(crate) use change::change;
 pub(crate) use environment::environment;
-pub(crate) use event::{EVENT, NAMESPACE, event};
+pub(crate) use event::event;
 pub(crate) use managed_resource::{KIND_LABEL, managed_resource};
+pub(crate) use namespace::{NAMESPACE, namespace};
 pub(crate) use operator::operator;
 pub(crate) use revision::revision;
 
+/// Group and version of Kubernetes' own kinds.
+pub(crate) const CORE: &str = "v1";
 /// API group.
 pub(crate) const GROUP: &str = "eventchain.io";
 /// Group and version of our kinds.

@@ -129,7 +129,7 @@ async fn unknown_paths_and_methods_are_statuses() {
         assert_eq!(api.get(path).await.refusal(404).0, "NotFound");
     }
     for (method, path) in [
-        (Method::DELETE, ENVIRONMENTS),
+        (Method::PUT, ENVIRONMENTS),
         (Method::POST, PROD),
         (Method::GET, "/apis/eventchain.io/v1/environments/prod/pause"),
         (Method::POST, "/apis/eventchain.io/v1/revisions"),

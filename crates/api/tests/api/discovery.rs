@@ -56,6 +56,9 @@ async fn what_discovery_says_is_served() {
         for resource in api.get(document).await.expect(200)["resources"].as_array().unwrap() {
             let name = resource["name"].as_str().unwrap();
             let (collection, one) = match name.split_once('/') {
+                None if resource["namespaced"] == false && document == "/api/v1" => {
+                    (format!("/api/v1/{name}"), format!("/api/v1/{name}/none"))
+                }
                 None => (format!("{base}/{name}"), format!("{base}/{name}/none")),
                 Some((plural, below)) => {
                     let path = format!("{base}/{plural}/none/{below}");
@@ -70,6 +73,7 @@ async fn what_discovery_says_is_served() {
                     "update" => ("PUT", &one),
                     "patch" => ("PATCH", &one),
                     "delete" => ("DELETE", &one),
+                    "deletecollection" => ("DELETE", &collection),
                     other => panic!("{other}"),
                 };
                 let answer = api.send(method.parse().unwrap(), path, &[], "").await;

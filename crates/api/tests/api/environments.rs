@@ -232,14 +232,14 @@ async fn every_request_is_counted_by_its_route() {
     let api = Api::new().await;
     api.get(PROD).await.refusal(404);
     api.get("/nowhere").await.refusal(404);
-    api.delete(ENVIRONMENTS).await.refusal(405);
+    api.put(ENVIRONMENTS, &json!({})).await.refusal(405);
     let seen = api.seen.lock().unwrap().clone();
     let shown: Vec<(&str, &str, u16)> =
         seen.iter().map(|one| (one.method.as_str(), one.route.as_str(), one.code)).collect();
     let template = "/apis/eventchain.io/v1/environments/{name}";
     assert_eq!(
         shown,
-        [("GET", template, 404), ("GET", "other", 404), ("DELETE", "/apis/eventchain.io/v1/environments", 405)]
+        [("GET", template, 404), ("GET", "other", 404), ("PUT", "/apis/eventchain.io/v1/environments", 405)]
     );
 }
 

@@ -5,6 +5,7 @@ mod apply;
 mod bad_input;
 mod bodies;
 mod changes;
+mod clients;
 mod concurrency;
 mod deletion;
 mod design;

@@ -101,9 +101,11 @@ impl Pass<'_> {
         self.remove().await
     }
 
-    /// Everything is gone: so is the environment.
+    /// Everything is gone: so is the environment, unless others hold it.
     pub(super) async fn remove(&mut self) -> Result<Outcome, Halt> {
-        self.environment_event("Normal", "Deleted", "the environment is deleted");
+        if self.row.finalizers.iter().all(|name| name == store::FINALIZER) {
+            self.environment_event("Normal", "Deleted", "the environment is deleted");
+        }
         self.shared.store.write_events(&self.events).await?;
         self.shared.store.remove_environment(self.row.uid, Some(&self.shard.fence)).await?;
         for request in &self.requests {

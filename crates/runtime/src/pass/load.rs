@@ -43,7 +43,13 @@ pub(crate) async fn run(shared: &Shared, name: &EnvName) -> Outcome {
         shared.take_requests(name);
         return Outcome::forget();
     };
-    match pass(shared, &shard, name, row).await {
+    let ours = row.finalizers.iter().any(|finalizer| finalizer == store::FINALIZER);
+    let result = if row.deletion_requested_at.is_some() && !ours {
+        finalised(shared, &shard, name, &row).await
+    } else {
+        pass(shared, &shard, name, row).await
+    };
+    match result {
         Ok(outcome) => outcome,
         Err(Halt::Store(store::Error::StaleEpoch { .. })) => {
             // Whoever owns the shard now goes on. If it is still us, soon.
@@ -52,6 +58,18 @@ pub(crate) async fn run(shared: &Shared, name: &EnvName) -> Outcome {
         Err(Halt::Store(store::Error::NotFound { kind: "Environment", .. })) => Outcome::forget(),
         Err(Halt::Store(error)) => store_failed(&error),
     }
+}
+
+/// A deletion of which our part is done, or was taken from us: AWS stays as it is. The environment goes when nobody else
+/// holds it.
+async fn finalised(shared: &Shared, shard: &Shard, name: &EnvName, row: &EnvironmentRow) -> Result<Outcome, Halt> {
+    if row.finalizers.is_empty() {
+        shared.store.remove_environment(row.uid, Some(&shard.fence)).await?;
+    }
+    for request in shared.take_requests(name) {
+        shared.answer(request, &json!({ "handled": true, "deleted": true })).await?;
+    }
+    Ok(Outcome::forget())
 }
 
 fn store_failed(error: &store::Error) -> Outcome {

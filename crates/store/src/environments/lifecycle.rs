@@ -17,11 +17,16 @@ use crate::resources::{ManagedResourceRow, log_deleted};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Fence, Precondition};
 
+/// What must happen before an environment may go: the daemon lets go of, or deletes, its AWS objects.
+pub const FINALIZER: &str = "eventchain.io/converge";
+
 /// What became of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// It is gone, with its claims, approvals and managed resources. Revisions, changes, events and journal remain.
     Removed,
+    /// Others hold it: nothing but [`FINALIZER`] is taken away.
+    Held,
     /// It was gone before.
     AlreadyGone,
 }
@@ -90,7 +95,8 @@ impl Store {
         })
     }
 
-    /// Removes an environment whose deletion was asked for, once nothing is left to finalise.
+    /// Removes an environment whose deletion was asked for, once nothing is left to finalise. While other finalizers than
+    /// ours are there it stays, and only ours is taken away.
     ///
     /// # Errors
     /// `Conflict` if its deletion was not asked for; `StaleEpoch`.
@@ -106,6 +112,23 @@ impl Store {
             };
             if environment.deletion_requested_at.is_none() {
                 return Err(Error::Conflict { current: environment.resource_version });
+            }
+            let others: Vec<&String> = environment.finalizers.iter().filter(|name| *name != FINALIZER).collect();
+            if !others.is_empty() {
+                if others.len() == environment.finalizers.len() {
+                    return Ok(Removal::Held);
+                }
+                let version = pen.next();
+                let row = sqlx::query(
+                    "UPDATE environments SET finalizers = $2, resource_version = $3 WHERE uid = $1 RETURNING *",
+                )
+                .bind(uid)
+                .bind(Json(&others))
+                .bind(version)
+                .fetch_one(&mut *tx)
+                .await?;
+                finish(tx, pen, EnvironmentRow::from_row(&row)?).await?;
+                return Ok(Removal::Held);
             }
             let rows = sqlx::query(
                 "WITH gone AS (DELETE FROM managed_resources WHERE environment_uid = $1 RETURNING *)

@@ -9,7 +9,7 @@ mod status;
 mod write;
 
 pub use claims::ClaimConflict;
-pub use lifecycle::Removal;
+pub use lifecycle::{FINALIZER, Removal};
 pub use read::EnvironmentFilter;
 pub use rows::{EnvironmentRow, Pause};
 pub use status::{StatusOutcome, StatusWrite};
