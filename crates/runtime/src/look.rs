@@ -36,6 +36,17 @@ fn not_served(key: &ResourceKey) -> ObserveError {
     }
 }
 
+/// What is said of objects while STS refuses us their account.
+pub(crate) fn not_confirmed(why: &str) -> ObserveError {
+    ObserveError {
+        class: Class::Denied,
+        operation: "sts:GetCallerIdentity".to_owned(),
+        code: "AccountNotConfirmed".to_owned(),
+        message: format!("the account is not confirmed: {why}"),
+        request_id: None,
+    }
+}
+
 fn too_long(operation: &str, longest: Duration) -> ObserveError {
     ObserveError {
         class: Class::Transient,
@@ -47,7 +58,12 @@ fn too_long(operation: &str, longest: Duration) -> ObserveError {
 }
 
 impl Shared {
+    /// Everything that calls AWS about an object goes through here: nothing is called while STS refuses us the account,
+    /// since the credentials may be another's.
     fn provider(&self, key: &ResourceKey) -> Result<Arc<dyn ErasedProvider>, ObserveError> {
+        if let Some(why) = self.credentials.refused(&key.account) {
+            return Err(not_confirmed(&why));
+        }
         self.cloud.provider(key.kind.as_str()).ok_or_else(|| not_served(key))
     }
 

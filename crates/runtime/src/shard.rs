@@ -164,6 +164,11 @@ async fn take_over(shared: &Shared, shard: &Shard) -> Result<(), store::Error> {
     let rows = shared.store.list_environments(&filter, &PageRequest::default()).await?.items;
     for row in rows {
         let name: EnvName = row.name.as_str().into();
+        if shared.holdings.looks_after(&name) {
+            // A pass has read it meanwhile, and perhaps a newer generation than this row's.
+            shared.queue.add(name, Priority::Background);
+            continue;
+        }
         match Document::read(&shared.registry, &shared.config.installation, &row) {
             Ok(document) => {
                 let document = Arc::new(document);

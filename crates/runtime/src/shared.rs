@@ -182,7 +182,10 @@ pub(crate) enum CredentialState {
     #[default]
     NotChecked,
     Valid,
-    Invalid(String),
+    /// STS does not confirm the account: nothing is called.
+    Refused(String),
+    /// AWS denies us some reads.
+    Denied(String),
 }
 
 /// What is known of our credentials, by account.
@@ -194,6 +197,14 @@ pub(crate) struct CredentialStates {
 impl CredentialStates {
     pub(crate) fn get(&self, account: &AwsAccountId) -> CredentialState {
         lock(&self.states).get(account).cloned().unwrap_or_default()
+    }
+
+    /// What STS said when it refused us the account last, unless it has confirmed it since.
+    pub(crate) fn refused(&self, account: &AwsAccountId) -> Option<String> {
+        match lock(&self.states).get(account) {
+            Some(CredentialState::Refused(why)) => Some(why.clone()),
+            Some(CredentialState::NotChecked | CredentialState::Valid | CredentialState::Denied(_)) | None => None,
+        }
     }
 
     /// Answers whether that is news.

@@ -195,6 +195,66 @@ async fn three_writes_without_effect_stop_writing_name_the_field_and_wait_for_a_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_aws_is_busy_with_is_called_effective_only_when_it_shows() {
+    let rig = Rig::new().await;
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
+    rig.cloud.fail_next(Fault::Busy);
+    rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Progressing", "True Busy").await;
+    assert_eq!(
+        (journal(&rig).await[0].outcome, journal(&rig).await[0].effective),
+        (Some(MutationOutcome::Applied), None)
+    );
+    assert!(rig.events("Updated").await.is_empty());
+    rig.cloud.tamper("one", |live| {
+        live.colour = "blue".to_owned();
+        live.state = "ok".to_owned();
+    });
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert_eq!(journal(&rig).await[0].effective, Some(true));
+    assert_eq!(rig.events("Updated").await.len(), 1);
+    assert_eq!(rig.cloud.writes(), ["PaintCrate one"]);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_aws_takes_and_drops_later_stop_after_three() {
+    let rig = Rig::new().await;
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
+    rig.cloud.fail_writes(Some(Fault::Busy));
+    rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
+    let runtime = rig.start();
+    for n in 1..=3 {
+        eventually("a write", || async { (rig.cloud.writes().len() == n).then_some(()) }).await;
+        rig.wait_for("prod", "Progressing", "True Busy").await;
+        rig.cloud.tamper("one", |live| live.state = "ok".to_owned());
+    }
+    rig.wait_for("prod", "Stalled", "True NonConverging").await;
+    assert_eq!(rig.cloud.writes().len(), 3);
+    let effective: Vec<_> = journal(&rig).await.iter().map(|row| row.effective).collect();
+    assert_eq!(effective, [Some(false); 3]);
+    assert!(rig.events("Updated").await.is_empty());
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_create_without_an_object_was_not_applied_whatever_the_plan_waits_for() {
+    let rig = Rig::new().await;
+    rig.cloud.fail_next(Fault::HangBefore);
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let mortal = rig.start_mortal();
+    rig.cloud.hanging.notified().await;
+    mortal.kill();
+    rig.redeclare("prod", spec(&[("one", "red")], json!({ "adoption": "AdoptOnly" }))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Blocked", "True AdoptOnly").await;
+    let rows = journal(&rig).await;
+    assert_eq!((rows.len(), rows[0].outcome), (1, Some(MutationOutcome::NotApplied)));
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_keeps_changing_is_written_to_no_more_than_its_budget() {
     let rig = Rig::new().await;
     let mut config = rig.config();
@@ -228,6 +288,40 @@ async fn refused_credentials_are_said_and_recover() {
     rig.cloud.refuse_credentials(false);
     rig.wait_for("prod", "Synced", "True InSync").await;
     assert_eq!(rig.condition("prod", "CredentialsValid").await, "True Accepted");
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_sts_refuses_the_account_nothing_is_believed_called_or_written() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let mut config = rig.config();
+    config.confirm_period = Duration::from_millis(100);
+    let runtime = rig.start_with(config);
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    rig.cloud.refuse_credentials(true);
+    rig.wait_for("prod", "Synced", "Unknown NotObserved").await;
+    assert_eq!(rig.condition("prod", "CredentialsValid").await, "False Rejected");
+    let calls = rig.cloud.calls().len();
+    rig.redeclare("prod", spec(&[("one", "blue"), ("two", "grey")], json!({}))).await;
+    let answer = rig.ask(RequestKind::Reconcile, "prod", json!({})).await;
+    assert_eq!(answer["handled"], true);
+    assert_eq!(rig.cloud.calls().len(), calls);
+    rig.cloud.refuse_credentials(false);
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert_eq!(rig.condition("prod", "CredentialsValid").await, "True Accepted");
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_are_valid_again_when_what_was_denied_is_no_longer_looked_at() {
+    let rig = Rig::new().await;
+    rig.cloud.deny_sweeps_of(Some("Lid"));
+    rig.declare("prod", spec(&[("one", "red lid")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "CredentialsValid", "False Rejected").await;
+    rig.redeclare("prod", spec(&[("one", "red")], json!({}))).await;
+    rig.wait_for("prod", "CredentialsValid", "True Accepted").await;
     runtime.shutdown().await;
 }
 

@@ -141,6 +141,30 @@ impl Cache {
         self.swept(swept, began, stale_after)
     }
 
+    /// Nothing that was seen of these objects counts any more, nor what sweeps under way see of them. Answers those of
+    /// which something was known.
+    pub(crate) fn distrust(&self, keys: &[ResourceKey], error: &ObserveError, now: Timestamp) -> Vec<ResourceKey> {
+        let ticket = self.ticket();
+        let mut entries = self.lock();
+        let mut changed = Vec::new();
+        for key in keys {
+            let entry = entries.get(key);
+            // Only a direct read ends that.
+            let in_flight =
+                |entry: &Entry| matches!(entry.seen.observation, Observation::Unknown { why: Unknown::InFlight, .. });
+            if entry.is_some_and(in_flight) {
+                continue;
+            }
+            let at = entry.and_then(|entry| entry.seen.at.clone());
+            let why = Unknown::Failed { class: error.class, message: error.to_string() };
+            let unknown = Observation::Unknown { since: now, why };
+            if store(&mut entries, key, at, unknown, (ticket, now), Some(ticket)) {
+                changed.push(key.clone());
+            }
+        }
+        changed
+    }
+
     /// Forgets objects that nobody declares any more, or that another replica looks after now.
     pub(crate) fn retain(&self, keep: impl Fn(&ResourceKey) -> bool) {
         self.lock().retain(|key, _| keep(key));

@@ -15,13 +15,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use model::{Class, ObserveError};
+use model::{Class, ObserveError, ResourceKey};
 use tokio::time::Instant;
 
 pub(crate) use wishes::{Granted, Wishes};
 
 use crate::cache::Ticket;
 use crate::holdings::Group;
+use crate::look::not_confirmed;
 use crate::queue::Priority;
 use crate::shared::{CredentialState, Shard, Shared};
 use sweep::{Outcome, sweep};
@@ -139,6 +140,11 @@ impl Observer {
             }
             kept
         });
+        let denied = self.denied.len();
+        self.denied.retain(|group, _| groups.contains(group));
+        if self.denied.len() < denied {
+            self.credentials();
+        }
         for group in &groups {
             self.schedules.entry(group.clone()).or_insert_with(|| Schedule::new(now));
         }
@@ -159,13 +165,7 @@ impl Observer {
             }
             return;
         }
-        let due: Vec<Group> = self
-            .schedules
-            .iter()
-            .filter(|(_, schedule)| schedule.due <= now && !schedule.running)
-            .map(|(group, _)| group.clone())
-            .collect();
-        for group in due {
+        for group in due(&self.schedules, now) {
             let running = self.schedules.values().filter(|schedule| schedule.running).count();
             if running >= self.shared.config.sweeps {
                 return;
@@ -227,6 +227,7 @@ impl Observer {
                     tracing::warn!(account = %self.shard.account, %error, "the account is not confirmed");
                     self.refused = Some(error.to_string());
                     self.credentials();
+                    self.distrust(&error);
                 }
                 let delay = CONFIRM_FIRST.saturating_mul(1 << self.unconfirmed_for.min(4)).min(CONFIRM_LONGEST);
                 self.unconfirmed_for += 1;
@@ -236,13 +237,35 @@ impl Observer {
     }
 
     fn credentials(&self) {
-        let against = self.refused.as_ref().or_else(|| self.denied.values().next());
-        let state = against.map_or(CredentialState::Valid, |why| CredentialState::Invalid(why.clone()));
-        self.shared.metrics.environments.set_credentials(self.shard.account.as_str(), against.is_none());
+        let state = match (&self.refused, self.denied.values().next()) {
+            (Some(why), _) => CredentialState::Refused(why.clone()),
+            (None, Some(why)) => CredentialState::Denied(why.clone()),
+            (None, None) => CredentialState::Valid,
+        };
+        let valid = state == CredentialState::Valid;
+        self.shared.metrics.environments.set_credentials(self.shard.account.as_str(), valid);
         if self.shared.credentials.set(&self.shard.account, state) {
             for name in self.shared.holdings.environments_of(&self.shard.account) {
                 self.shared.queue.add(name, Priority::Background);
             }
+        }
+    }
+
+    /// What was seen with credentials that STS does not confirm (any more) is not known now.
+    fn distrust(&self, error: &ObserveError) {
+        let groups = self.shared.holdings.groups_of(&self.shard.account);
+        let keys: Vec<ResourceKey> =
+            groups.iter().flat_map(|group| self.shared.holdings.watches(group).into_keys()).collect();
+        let error = not_confirmed(&error.to_string());
+        let changed = self.shared.cache.distrust(&keys, &error, self.shared.clock.now());
+        self.wake_holders(&changed);
+    }
+
+    fn wake_holders<'k>(&self, changed: impl IntoIterator<Item = &'k ResourceKey>) {
+        let woken: BTreeSet<_> = changed.into_iter().flat_map(|key| self.shared.holdings.holders(key)).collect();
+        for name in woken {
+            self.shared.queue.add(name, Priority::Background);
+            self.shared.metrics.queue.added();
         }
     }
 
@@ -260,12 +283,13 @@ impl Observer {
             schedule.due = Instant::now() + (period * schedule.slowed).mul_f64(jitter);
         }
         match &outcome.denied {
-            Some(message) => {
+            // A group that nobody looks at any more is denied to nobody.
+            Some(message) if self.schedules.contains_key(group) => {
                 self.denied.insert(group.clone(), message.clone());
                 self.credentials();
             }
             None if outcome.failure.is_none() && self.denied.remove(group).is_some() => self.credentials(),
-            None => {}
+            Some(_) | None => {}
         }
         if !outcome.changed.is_empty() {
             let followers = self.shared.holdings.followers(&outcome.changed);
@@ -274,11 +298,7 @@ impl Observer {
                     schedule.due = Instant::now();
                 }
             }
-            let woken: BTreeSet<_> = outcome.changed.iter().flat_map(|key| self.shared.holdings.holders(key)).collect();
-            for name in woken {
-                self.shared.queue.add(name, Priority::Background);
-                self.shared.metrics.queue.added();
-            }
+            self.wake_holders(&outcome.changed);
         }
         let granted = self.shared.wishes.swept(group, began);
         self.grant(granted);
@@ -293,7 +313,38 @@ impl Observer {
     }
 }
 
+/// The groups to be swept now. Whichever has waited longest goes first: with too few places for all, none goes without
+/// for ever.
+fn due(schedules: &BTreeMap<Group, Schedule>, now: Instant) -> Vec<Group> {
+    let due = schedules.iter().filter(|(_, schedule)| schedule.due <= now && !schedule.running);
+    let mut due: Vec<(Instant, &Group)> = due.map(|(group, schedule)| (schedule.due, group)).collect();
+    due.sort();
+    due.into_iter().map(|(_, group)| group.clone()).collect()
+}
+
 /// The metric registry's key of a group's place.
 pub(crate) fn scope_label(group: &Group) -> String {
     format!("{}/{}", group.account, group.region)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{AwsAccountId, KindName, Region};
+
+    use super::*;
+
+    #[test]
+    fn what_has_waited_longest_is_swept_first() {
+        let group = |kind| Group {
+            account: AwsAccountId::parse("123456789012").unwrap(),
+            region: Region::parse("us-east-1").unwrap(),
+            kind: KindName::of(kind),
+        };
+        let now = Instant::now();
+        let ago = |seconds| Schedule::new(now - Duration::from_secs(seconds));
+        let running = Schedule { running: true, ..ago(9) };
+        let later = Schedule::new(now + Duration::from_secs(1));
+        let schedules = [(group("A"), ago(1)), (group("B"), later), (group("C"), running), (group("Z"), ago(5))].into();
+        assert_eq!(due(&schedules, now), [group("Z"), group("A")]);
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use store::{Intent, MutationOutcome, Resolution};
 use telemetry::metrics::StepOutcome;
 
-use super::{Halt, Pass, Retry, history};
+use super::{Halt, Pass, Retry, Suspect, history};
 use crate::keys;
 use crate::look::Start;
 
@@ -27,6 +27,10 @@ impl Pass<'_> {
     /// Carries out one step that the guard let through and whose object was looked at in this pass.
     pub(super) async fn perform(&mut self, resource: &PlannedResource, step: &Step) -> Result<(), Halt> {
         let key = &resource.key;
+        if self.shared.credentials.refused(&key.account).is_some() {
+            self.stopped.insert(key.clone());
+            return Ok(());
+        }
         let Start::At(at) = self.start(key) else {
             self.stopped.insert(key.clone());
             return Ok(());
@@ -150,13 +154,20 @@ impl Pass<'_> {
     ) -> Result<(), Halt> {
         let key = &resource.key;
         self.now = self.shared.clock.now();
-        let effective = self.looked.contains(key).then(|| !self.still_planned(key, print));
+        let waits = &resource.plan.waits;
+        let effective = self.looked.contains(key).then(|| self.plan()).and_then(|plan| {
+            self.effect(&plan, key, Some(step.verb), print, result.is_ok().then_some(waits.as_slice()))
+        });
+        let request_id = match result {
+            Ok(acted) => acted.request_id.clone(),
+            Err(error) => error.request_id.clone(),
+        };
         let applied = match result {
             Ok(_) => true,
             Err(error) => match error.effect {
                 Effect::Applied => true,
                 Effect::NotApplied => false,
-                // A step that is no longer planned has had its effect. What cannot be seen stays open.
+                // What cannot be told stays open.
                 Effect::Unknown => effective == Some(true),
             },
         };
@@ -176,12 +187,21 @@ impl Pass<'_> {
         match (applied, effective, result) {
             (true, Some(true), _) => {
                 self.memory.retries.remove(key);
-                self.done_event(resource, step, result);
+                self.done_event(key, step, request_id);
             }
-            // Carried out, and the effect is not to be seen: AWS may be late to show it, or the read failed. The same
-            // write again at once could make a second object.
+            // Carried out, and the effect is not to be seen: AWS may be late to show it or busy with it, or the read
+            // failed. The same write again at once could make a second object.
             (true, Some(false) | None, _) => {
-                self.memory.suspects.entry(key.clone()).or_default().push((id, print.to_owned()));
+                let suspect = Suspect {
+                    id,
+                    generation: self.row.generation,
+                    print: print.to_owned(),
+                    step: step.clone(),
+                    waits: waits.clone(),
+                    request_id,
+                    without_effect: effective == Some(false),
+                };
+                self.memory.suspects.entry(key.clone()).or_default().push(suspect);
                 self.await_effect(key);
             }
             (false, _, Err(error)) => self.failed(key, step, error),
@@ -232,13 +252,6 @@ impl Pass<'_> {
         let not_before = self.now.checked_add(delay).unwrap_or(self.now);
         self.memory.retries.insert(key.clone(), Retry { attempts, effect_waits, not_before, error });
         self.stopped.insert(key.clone());
-    }
-
-    /// Whether the same write is still planned.
-    pub(super) fn still_planned(&self, key: &ResourceKey, print: &str) -> bool {
-        let plan = self.plan();
-        let Some(resource) = plan.resources.iter().find(|resource| resource.key == *key) else { return false };
-        resource.plan.steps.iter().any(|step| history::print(key, step) == print)
     }
 
     /// What the managed resource says about its last write.

@@ -1,9 +1,7 @@
 //! What happened, for people: one event for each meaning. Sentences hold no time and no request id, so that the store
 //! can count repetitions; those are in the details.
 
-use engine::PlannedResource;
 use jiff::SignedDuration;
-use kinds::Acted;
 use model::plan::{Note, Verb};
 use model::{ActError, Class, FieldChange, ResourceKey, Step};
 use serde_json::{Value, json};
@@ -66,8 +64,7 @@ impl Pass<'_> {
     }
 
     /// A step had its effect.
-    pub(super) fn done_event(&mut self, resource: &PlannedResource, step: &Step, result: &Result<Acted, ActError>) {
-        let key = &resource.key;
+    pub(super) fn done_event(&mut self, key: &ResourceKey, step: &Step, request_id: Option<String>) {
         let detected = self.memory.detected.get(key).copied();
         let drifted = self.agreed_before(key) && !self.leaving.contains_key(key);
         let reason = match step.verb {
@@ -76,10 +73,6 @@ impl Pass<'_> {
             Verb::Create => "Created",
             Verb::Update => "Updated",
             Verb::Delete => "Deleted",
-        };
-        let request_id = match result {
-            Ok(acted) => acted.request_id.clone(),
-            Err(error) => error.request_id.clone(),
         };
         let mut details = json!({
             "operation": step.operation,

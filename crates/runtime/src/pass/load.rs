@@ -334,7 +334,10 @@ impl<'a> Pass<'a> {
             && self.leaving.is_empty()
             && graph.claims().next().is_some()
             && graph.claims().all(|node| self.shared.cache.get(&node.key).is_none())
-            && !matches!(self.shared.credentials.get(&self.shard.account), CredentialState::Invalid(_))
+            && matches!(
+                self.shared.credentials.get(&self.shard.account),
+                CredentialState::NotChecked | CredentialState::Valid
+            )
     }
 
     /// Whether what is known of an object was seen after the generation was written.

@@ -26,7 +26,7 @@ use engine::graph::Follow;
 use engine::guard::{Cap, Hold};
 use jiff::Timestamp;
 use model::env::Mode;
-use model::{ActError, Class, ObserveError, ResourceKey};
+use model::{ActError, Class, ObserveError, ResourceKey, Step, Wait};
 use serde_json::Value;
 use store::{Approval, EnvironmentRow, JournalRow, ManagedResourceRow, NewEvent};
 use telemetry::metrics::ReconcileResult;
@@ -51,13 +51,27 @@ pub(crate) struct Memory {
     adopted: BTreeMap<ResourceKey, i64>,
     /// Objects that are not written to for a while.
     retries: BTreeMap<ResourceKey, Retry>,
-    /// Writes of which no effect was seen: by journal id, with their print. If the effect shows later, the journal
-    /// is told.
-    suspects: BTreeMap<ResourceKey, Vec<(i64, String)>>,
+    /// Writes of which no effect was seen yet. When it shows, or does not, the journal is told.
+    suspects: BTreeMap<ResourceKey, Vec<Suspect>>,
     /// When drift was first seen.
     detected: BTreeMap<ResourceKey, Timestamp>,
     /// When a fresh look at everything was asked for last.
     look_asked: Option<Timestamp>,
+}
+
+/// A write that was carried out and of which no effect was seen yet.
+#[derive(Debug, Clone)]
+struct Suspect {
+    /// Of the journal row.
+    id: i64,
+    generation: i64,
+    print: String,
+    step: Step,
+    /// What the plan waited for beside it.
+    waits: Vec<Wait>,
+    request_id: Option<String>,
+    /// It was planned again: the journal says so already.
+    without_effect: bool,
 }
 
 /// An object is not written to before a time, because a write failed or showed no effect.

@@ -2,12 +2,12 @@
 
 use engine::EnvironmentPlan;
 use model::plan::Verb;
-use model::{Observation, ResourceKey};
+use model::{Observation, ResourceKey, Wait, WaitKind};
 use serde::Deserialize as _;
 use serde_json::Value;
-use store::{JournalRow, MutationOutcome, Resolution};
+use store::{MutationOutcome, Resolution};
 
-use super::{Halt, Pass, history};
+use super::{Halt, Pass, Suspect, history};
 use crate::keys;
 
 impl Pass<'_> {
@@ -20,7 +20,11 @@ impl Pass<'_> {
                 open.push(row);
                 continue;
             };
-            let applied = self.had_effect(plan, &key, &row);
+            let verb = row.body.get("verb").and_then(|verb| Verb::deserialize(verb).ok());
+            let Some(applied) = self.effect(plan, &key, verb, history::print_of(&row), None) else {
+                open.push(row);
+                continue;
+            };
             let outcome = if applied { MutationOutcome::Applied } else { MutationOutcome::NotApplied };
             let resolution = Resolution { effective: applied.then_some(true), ..Resolution::default() };
             self.shared.settle(row.id, outcome, &resolution).await?;
@@ -34,43 +38,67 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether an open write had its effect, as far as looking tells.
-    fn had_effect(&self, plan: &EnvironmentPlan, key: &ResourceKey, row: &JournalRow) -> bool {
-        let planned = plan.resources.iter().find(|resource| resource.key == *key);
-        if let Some(resource) = planned {
-            let print = history::print_of(row);
-            return !resource.plan.steps.iter().any(|step| history::print(key, step) == print);
-        }
+    /// Whether a write had its effect, as far as a look at its object and the plan that follows it tell. `None`: that is
+    /// not to be told yet, because the plan waits where it might else have asked for the same again. `accepted` is the
+    /// plan that the write was a step of, when AWS said that it took it: what waited beside it holds nothing back.
+    pub(super) fn effect(
+        &self,
+        plan: &EnvironmentPlan,
+        key: &ResourceKey,
+        verb: Option<Verb>,
+        print: &str,
+        accepted: Option<&[Wait]>,
+    ) -> Option<bool> {
         let present = matches!(self.snapshot.get(key), Observation::Present(_));
-        match row.body.get("verb").map(Verb::deserialize) {
-            Some(Ok(Verb::Delete)) => !present,
-            Some(Ok(Verb::Create | Verb::Update) | Err(_)) | None => present,
+        match (verb, present) {
+            // Whatever is planned now: a create without an object has done nothing, and a delete has done all.
+            (Some(Verb::Create), false) => return Some(false),
+            (Some(Verb::Delete), false) => return Some(true),
+            _ => {}
         }
+        let Some(resource) = plan.resources.iter().find(|resource| resource.key == *key) else {
+            return Some(present && verb != Some(Verb::Delete));
+        };
+        let steps = &resource.plan.steps;
+        if steps.iter().any(|step| history::print(key, step) == print) {
+            return Some(false);
+        }
+        if !steps.is_empty() || (verb == Some(Verb::Create) && accepted.is_some()) {
+            return Some(true);
+        }
+        let before = |wait: &Wait| accepted.unwrap_or_default().iter().any(|old| old.reason == wait.reason);
+        let holds = |wait: &Wait| {
+            matches!(wait.kind, WaitKind::Progressing | WaitKind::Unknown) && wait.until.is_none() && !before(wait)
+        };
+        (!resource.plan.waits.iter().any(holds)).then_some(true)
     }
 
-    /// A write whose effect showed late was effective after all: it does not count as one without.
+    /// A write whose effect shows late was effective after all: it does not count as one without. One that AWS took,
+    /// and that is planned again, was not.
     pub(super) async fn settle_suspects(&mut self, plan: &EnvironmentPlan) -> Result<(), Halt> {
-        let suspects = std::mem::take(&mut self.memory.suspects);
-        for (key, mut rows) in suspects {
-            if self.snapshot.get(&key).is_unknown() {
-                self.memory.suspects.insert(key, rows);
-                continue;
-            }
-            let planned: Vec<String> = plan
-                .resources
-                .iter()
-                .filter(|resource| resource.key == key)
-                .flat_map(|resource| resource.plan.steps.iter().map(|step| history::print(&key, step)))
-                .collect();
-            let (still, late): (Vec<_>, Vec<_>) = rows.drain(..).partition(|(_, print)| planned.contains(print));
-            for (id, _) in late {
-                let resolution = Resolution { effective: Some(true), ..Resolution::default() };
-                self.shared.settle(id, MutationOutcome::Applied, &resolution).await?;
-                self.histories.remove(&key);
-                self.memory.retries.remove(&key);
-            }
-            if !still.is_empty() {
-                self.memory.suspects.insert(key, still);
+        for (key, suspects) in std::mem::take(&mut self.memory.suspects) {
+            for suspect in suspects {
+                let known = !self.snapshot.get(&key).is_unknown();
+                let step = &suspect.step;
+                let effect = known
+                    .then(|| self.effect(plan, &key, Some(step.verb), &suspect.print, Some(&suspect.waits)))
+                    .flatten();
+                let news = effect.filter(|effect| *effect || !suspect.without_effect);
+                if let Some(effective) = news {
+                    let resolution = Resolution { effective: Some(effective), ..Resolution::default() };
+                    self.shared.settle(suspect.id, MutationOutcome::Applied, &resolution).await?;
+                    self.histories.remove(&key);
+                }
+                if effect == Some(true) {
+                    self.memory.retries.remove(&key);
+                    if suspect.generation == self.row.generation {
+                        self.done_event(&key, step, suspect.request_id.clone());
+                    }
+                    continue;
+                }
+                let without_effect = suspect.without_effect || effect == Some(false);
+                let suspects = self.memory.suspects.entry(key.clone()).or_default();
+                suspects.push(Suspect { without_effect, ..suspect });
             }
         }
         Ok(())

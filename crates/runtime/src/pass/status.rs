@@ -87,7 +87,7 @@ pub(super) fn said_of(state: &CredentialState) -> Credentials<'_> {
     match state {
         CredentialState::NotChecked => Credentials::NotChecked,
         CredentialState::Valid => Credentials::Valid,
-        CredentialState::Invalid(why) => Credentials::Invalid(why),
+        CredentialState::Refused(why) | CredentialState::Denied(why) => Credentials::Invalid(why),
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     LostCall,
     /// It answers well and does nothing.
     NoEffect,
+    /// It answers well, does nothing, and leaves the object busy.
+    Busy,
     /// It is carried out, and answers when `go_on` is called.
     Slow,
     /// It is carried out, and never answers.
@@ -44,6 +46,8 @@ struct State {
     lasting: Option<Fault>,
     reads_fail: Option<Class>,
     sweeps_fail: Option<Class>,
+    /// This kind may not be listed.
+    denied: Option<&'static str>,
     refused: bool,
     calls: Vec<String>,
     tokens: Vec<String>,
@@ -102,6 +106,10 @@ impl FakeCloud {
 
     pub(crate) fn fail_sweeps(&self, class: Option<Class>) {
         self.lock().sweeps_fail = class;
+    }
+
+    pub(crate) fn deny_sweeps_of(&self, kind: Option<&'static str>) {
+        self.lock().denied = kind;
     }
 
     pub(crate) fn refuse_credentials(&self, refused: bool) {
@@ -198,6 +206,9 @@ impl Provider<Seen> for FakeProvider {
         if let Some(class) = state.sweeps_fail {
             return Err(observe_error(class, "fake:List"));
         }
+        if state.denied == Some(self.kind) {
+            return Err(observe_error(Class::Denied, "fake:List"));
+        }
         let unknown = Observation::Unknown { since: scope.now, why: Unknown::NotListed };
         Ok(keys
             .iter()
@@ -224,13 +235,19 @@ impl Provider<Seen> for FakeProvider {
             state.calls.push(format!("{} {}", step.operation, key.identity));
             state.tokens.push(token.to_owned());
             let fault = state.faults.pop_front().or(state.lasting);
+            if fault == Some(Fault::Busy) {
+                let place = (self.kind.to_owned(), key.identity.to_string());
+                state.live.get_mut(&place).expect("it exists").state = "busy".to_owned();
+            }
             if matches!(fault, None | Some(Fault::LostAnswer | Fault::Hang | Fault::Slow)) {
                 self.carry_out(&mut state, key, step);
             }
             fault
         };
         match fault {
-            None | Some(Fault::NoEffect) => Ok(Acted { request_id: Some("request-1".to_owned()), at: None }),
+            None | Some(Fault::NoEffect | Fault::Busy) => {
+                Ok(Acted { request_id: Some("request-1".to_owned()), at: None })
+            }
             Some(Fault::Refused(class)) => Err(act_error(class, Effect::NotApplied)),
             Some(Fault::LostAnswer | Fault::LostCall) => Err(act_error(Class::Transient, Effect::Unknown)),
             Some(Fault::Slow) => {
