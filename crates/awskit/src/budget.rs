@@ -88,16 +88,32 @@ impl Budgets {
         Self { share: share.max(0.01), states: Mutex::default() }
     }
 
-    /// Takes a token for a call; the answer is how long to wait before making it.
-    pub fn take(&self, account: &AwsAccountId, region: &Region, operation: &str, now: Instant) -> Duration {
-        self.with(account, region, operation, now, |state| {
-            state.tokens -= 1.0;
-            if state.tokens >= 0.0 {
+    /// Takes a token for a call.
+    ///
+    /// # Errors
+    /// How long the call would have to wait, when that is longer than `patience`: no token is taken then.
+    pub fn take(
+        &self,
+        account: &AwsAccountId,
+        region: &Region,
+        operation: &'static str,
+        patience: Duration,
+        now: Instant,
+    ) -> Result<Token<'_>, Duration> {
+        let wait = self.with(account, region, operation, now, |state| {
+            let tokens = state.tokens - 1.0;
+            let wait = if tokens >= 0.0 {
                 Duration::ZERO
             } else {
-                Duration::from_secs_f64(-state.tokens / (state.refill * state.factor))
+                Duration::from_secs_f64(-tokens / (state.refill * state.factor))
+            };
+            if wait > patience {
+                return Err(wait);
             }
-        })
+            state.tokens = tokens;
+            Ok(wait)
+        })?;
+        Ok(Token { budgets: self, account: account.clone(), region: region.clone(), operation, wait, spent: false })
     }
 
     /// Notes that AWS throttled a call.
@@ -145,6 +161,40 @@ impl Budgets {
     }
 }
 
+/// A token that was taken for a call. It goes back when the call is given up before it was made: calls that nobody
+/// waits for any more must not slow down those that somebody does.
+#[derive(Debug)]
+#[must_use]
+pub struct Token<'a> {
+    budgets: &'a Budgets,
+    account: AwsAccountId,
+    region: Region,
+    operation: &'static str,
+    wait: Duration,
+    spent: bool,
+}
+
+impl Token<'_> {
+    /// How long to wait before making the call.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// The call is made.
+    pub fn spend(mut self) {
+        self.spent = true;
+    }
+}
+
+impl Drop for Token<'_> {
+    fn drop(&mut self) {
+        if !self.spent {
+            let give_back = |state: &mut State| state.tokens = (state.tokens + 1.0).min(state.burst);
+            self.budgets.with(&self.account, &self.region, self.operation, Instant::now(), give_back);
+        }
+    }
+}
+
 fn refill(state: &mut State, now: Instant) {
     let seconds = now.saturating_duration_since(state.at).as_secs_f64();
     state.at = now;
@@ -160,13 +210,23 @@ mod tests {
         (AwsAccountId::parse("123456789012").unwrap(), Region::parse("us-east-1").unwrap())
     }
 
+    const PATIENT: Duration = Duration::MAX;
+
+    /// Takes a token and spends it.
+    fn spend(budgets: &Budgets, operation: &'static str, now: Instant) -> Duration {
+        let (account, region) = scope();
+        let token = budgets.take(&account, &region, operation, PATIENT, now).unwrap();
+        let wait = token.wait();
+        token.spend();
+        wait
+    }
+
     #[test]
     fn a_burst_passes_and_what_exceeds_it_waits_at_the_refill_rate() {
-        let (account, region) = scope();
         let budgets = Budgets::new(0.5);
         let now = Instant::now();
         // CloudWatch DescribeAlarms: 9/s published, 4.5/s ours, burst 4.5.
-        let waits: Vec<_> = (0..6).map(|_| budgets.take(&account, &region, "cloudwatch:DescribeAlarms", now)).collect();
+        let waits: Vec<_> = (0..6).map(|_| spend(&budgets, "cloudwatch:DescribeAlarms", now)).collect();
         assert!(waits[..4].iter().all(Duration::is_zero), "{waits:?}");
         assert!((waits[5].as_secs_f64() - 1.5 / 4.5).abs() < 1e-6, "{waits:?}");
     }
@@ -177,13 +237,43 @@ mod tests {
         let budgets = Budgets::new(1.0);
         let now = Instant::now();
         budgets.throttled(&account, &region, "rds:DescribeDBInstances", now);
-        let slowed = budgets.take(&account, &region, "rds:DescribeDBInstances", now);
+        let slowed = spend(&budgets, "rds:DescribeDBInstances", now);
         assert!((slowed.as_secs_f64() - 1.0 / 6.0).abs() < 1e-6, "{slowed:?}");
         let later = now + Duration::from_secs(60);
-        assert!(budgets.take(&account, &region, "rds:DescribeDBInstances", later).is_zero());
-        assert!(
-            budgets.take(&account, &region, "ecs:DescribeServices", now).is_zero(),
-            "other buckets are not touched"
-        );
+        assert!(spend(&budgets, "rds:DescribeDBInstances", later).is_zero());
+        assert!(spend(&budgets, "ecs:DescribeServices", now).is_zero(), "other buckets are not touched");
+    }
+
+    #[test]
+    fn whoever_cannot_wait_so_long_takes_nothing() {
+        let (account, region) = scope();
+        let budgets = Budgets::new(1.0);
+        let now = Instant::now();
+        // RegisterTaskDefinition: a burst of 20, then one a second.
+        for _ in 0..25 {
+            spend(&budgets, "ecs:RegisterTaskDefinition", now);
+        }
+        let take = |patience| {
+            let token = budgets.take(&account, &region, "ecs:RegisterTaskDefinition", patience, now);
+            token.map(Token::spend)
+        };
+        for _ in 0..9 {
+            assert_eq!(take(Duration::from_secs(4)), Err(Duration::from_secs(6)), "the queue does not grow");
+        }
+        assert_eq!(take(Duration::from_secs(6)), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_given_up_while_it_waits_gives_its_token_back() {
+        let (account, region) = scope();
+        let budgets = Budgets::new(1.0);
+        for _ in 0..20 {
+            spend(&budgets, "ecs:RegisterTaskDefinition", Instant::now());
+        }
+        for _ in 0..9 {
+            let token = budgets.take(&account, &region, "ecs:RegisterTaskDefinition", PATIENT, Instant::now()).unwrap();
+            assert_eq!(token.wait(), Duration::from_secs(1));
+        }
+        assert_eq!(spend(&budgets, "ecs:RegisterTaskDefinition", Instant::now()), Duration::from_secs(1));
     }
 }

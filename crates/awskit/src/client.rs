@@ -16,7 +16,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::request_id::RequestId;
-use model::{ActError, AwsAccountId, Class, ObserveError, Region};
+use model::{ActError, AwsAccountId, Class, Effect, ObserveError, Region};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -225,7 +225,9 @@ impl Aws {
         let sts = aws_sdk_sts::Client::new(&self.service(base, credentials.as_ref(), &home, "sts"));
         let region = Region::parse(&home).map_err(|message| denied("InvalidRegion", message))?;
         let answer = self
-            .call(account, &region, "sts:GetCallerIdentity", shared_only, || sts.get_caller_identity().send())
+            .call(account, &region, "sts:GetCallerIdentity", shared_only, Duration::MAX, || {
+                sts.get_caller_identity().send()
+            })
             .await
             .map_err(|failure| observe_error("sts:GetCallerIdentity", failure))?;
         match answer.account() {
@@ -262,13 +264,15 @@ impl Aws {
         }))
     }
 
-    /// One call: a token of the budget, the call, the count.
+    /// One call: a token of the budget, the call, the count. It is not made when it would have to wait longer than
+    /// `patience` for its token.
     async fn call<T, E, F, Fut>(
         &self,
         account: &AwsAccountId,
         region: &Region,
         operation: &'static str,
         own: Classify,
+        patience: Duration,
         send: F,
     ) -> Result<T, Failure>
     where
@@ -277,10 +281,13 @@ impl Aws {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let inner = &self.inner;
-        let waited = inner.budgets.take(account, region, operation, Instant::now());
+        let taken = inner.budgets.take(account, region, operation, patience, Instant::now());
+        let token = taken.map_err(|wait| over_budget(operation, wait))?;
+        let waited = token.wait();
         if !waited.is_zero() {
             tokio::time::sleep(waited).await;
         }
+        token.spend();
         let started = Instant::now();
         let result = send().await.map_err(|error| classify(&error, own));
         let now = Instant::now();
@@ -332,17 +339,18 @@ impl RegionClients {
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let first = self.aws.call(&self.account, &self.region, operation, own, &send).await;
+        let first = self.aws.call(&self.account, &self.region, operation, own, Duration::MAX, &send).await;
         let result = match first {
             Err(failure) if failure.class == Class::Transient => {
-                self.aws.call(&self.account, &self.region, operation, own, &send).await
+                self.aws.call(&self.account, &self.region, operation, own, Duration::MAX, &send).await
             }
             other => other,
         };
         result.map_err(|failure| observe_error(operation, failure))
     }
 
-    /// Makes one mutating call, once. Yields the answer and AWS's request id.
+    /// Makes one mutating call, once. Yields the answer and AWS's request id. Of the time that a call may take, it waits
+    /// half for the rate budget at most: whoever gives up a call in the end does not know whether it was made.
     pub async fn act<T, E, F, Fut>(
         &self,
         operation: &'static str,
@@ -355,7 +363,8 @@ impl RegionClients {
         Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        match self.aws.call(&self.account, &self.region, operation, own, send).await {
+        let patience = self.config().call_timeout / 2;
+        match self.aws.call(&self.account, &self.region, operation, own, patience, send).await {
             Ok(answer) => {
                 let request_id = answer.request_id().map(str::to_owned);
                 Ok((answer, request_id))
@@ -369,6 +378,21 @@ impl RegionClients {
                 request_id: failure.request_id,
             }),
         }
+    }
+}
+
+/// Our share of the rate is used up for longer than the caller can wait: nothing was sent.
+fn over_budget(operation: &str, wait: Duration) -> Failure {
+    Failure {
+        class: Class::Throttled,
+        effect: Effect::NotApplied,
+        code: "RateBudget".to_owned(),
+        message: format!(
+            "our share of the rate of {operation} (bucket {}) is used up for {:.1} s",
+            bucket_of(operation).name,
+            wait.as_secs_f64()
+        ),
+        request_id: None,
     }
 }
 
@@ -396,7 +420,7 @@ fn denied(code: &str, message: String) -> ObserveError {
 pub fn not_tried(error: ObserveError) -> ActError {
     ActError {
         class: error.class,
-        effect: model::Effect::NotApplied,
+        effect: Effect::NotApplied,
         operation: error.operation,
         code: error.code,
         message: error.message,
