@@ -3,8 +3,8 @@
 use serde_json::json;
 use store::RequestKind;
 
-use crate::support::Rig;
 use crate::support::rig::spec;
+use crate::support::{Rig, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reconcile_looks_converges_and_answers_with_the_status() {
@@ -78,6 +78,9 @@ async fn a_stored_spec_that_this_release_cannot_read_is_stalled_and_touches_noth
     rig.wait_for("prod", "Stalled", "True InvalidSpec").await;
     assert_eq!(rig.condition("prod", "Synced").await, "False InvalidSpec");
     assert!(rig.cloud.writes().is_empty());
+    rig.delete("prod").await;
+    eventually("it is gone", || async { rig.is_gone("prod").await.then_some(()) }).await;
+    assert_eq!(rig.events("Released").await.len(), 1, "it can be deleted all the same, since that lets everything go");
     runtime.shutdown().await;
 }
 

@@ -16,6 +16,9 @@ use crate::pool::Store;
 use crate::rows::{FromStoreRow, at, document, optional_timestamp, resource_key, timestamp};
 use crate::types::{Fence, ResourceKey};
 
+/// So many old rows are forgotten at once: far below what the bound on one call allows.
+const PRUNE_BATCH: i64 = 1000;
+
 /// A mutation that is about to be tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
@@ -261,7 +264,21 @@ impl Store {
         .await
     }
 
-    /// The last `limit` mutations of one object, newest first: what the non-convergence detector looks at.
+    /// The last `limit` mutations of an environment, newest first.
+    pub async fn mutations_of(&self, environment_uid: Uuid, limit: u32) -> Result<Vec<JournalRow>> {
+        self.timed(Operation::ReadJournal, async {
+            let rows = sqlx::query("SELECT * FROM journal WHERE environment_uid = $1 ORDER BY id DESC LIMIT $2")
+                .bind(environment_uid)
+                .bind(i64::from(limit))
+                .fetch_all(self.pool())
+                .await?;
+            JournalRow::from_rows(&rows)
+        })
+        .await
+    }
+
+    /// The last `limit` mutations of one object, newest first, without those known not to have been applied: what the
+    /// non-convergence detector looks at.
     pub async fn last_mutations(
         &self,
         environment_uid: Uuid,
@@ -272,7 +289,8 @@ impl Store {
             let rows = sqlx::query(
                 "SELECT * FROM journal
                  WHERE environment_uid = $1 AND account = $2 AND region = $3 AND kind = $4 AND identity = $5
-                 ORDER BY begun_at DESC, id DESC LIMIT $6",
+                   AND outcome IS DISTINCT FROM 'NotApplied'
+                 ORDER BY id DESC LIMIT $6",
             )
             .bind(environment_uid)
             .bind(&key.account)
@@ -323,15 +341,29 @@ impl Store {
         .await
     }
 
-    /// Forgets settled mutations begun before a time. What is unsettled is never forgotten.
+    /// Forgets settled mutations begun before a time, a batch at a time. What is unsettled is never forgotten.
     pub async fn prune_journal(&self, before: Timestamp) -> Result<u64> {
-        self.timed(Operation::PruneJournal, async {
-            let done = sqlx::query("DELETE FROM journal WHERE begun_at < $1 AND outcome IN ('Applied', 'NotApplied')")
-                .bind(at(before))
-                .execute(self.pool())
+        let mut pruned = 0;
+        loop {
+            let batch = self
+                .timed(Operation::PruneJournal, async {
+                    let done = sqlx::query(
+                        "DELETE FROM journal WHERE id IN (
+                             SELECT id FROM journal WHERE begun_at < $1 AND outcome IN ('Applied', 'NotApplied')
+                             ORDER BY begun_at LIMIT $2
+                         )",
+                    )
+                    .bind(at(before))
+                    .bind(PRUNE_BATCH)
+                    .execute(self.pool())
+                    .await?;
+                    Ok(done.rows_affected())
+                })
                 .await?;
-            Ok(done.rows_affected())
-        })
-        .await
+            pruned += batch;
+            if batch < PRUNE_BATCH.unsigned_abs() {
+                return Ok(pruned);
+            }
+        }
     }
 }

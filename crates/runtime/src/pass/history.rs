@@ -78,7 +78,9 @@ pub(super) fn facts(
         .count();
     let window = SignedDuration::try_from(budget.window).unwrap_or(SignedDuration::ZERO);
     let since = now.saturating_sub(window).unwrap_or(Timestamp::MIN);
-    let recent: Vec<Timestamp> = applied().map(|row| row.begun_at).filter(|begun| *begun > since).collect();
+    let mut recent: Vec<Timestamp> = applied().map(|row| row.begun_at).filter(|begun| *begun > since).collect();
+    // The order of intents need not be that of the clocks of those who wrote them.
+    recent.sort_unstable_by(|a, b| b.cmp(a));
     let budget_until =
         recent.get((budget.writes as usize).saturating_sub(1)).and_then(|oldest| oldest.checked_add(window).ok());
     StepFacts {

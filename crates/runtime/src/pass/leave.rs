@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::graph::Follow;
 use engine::{EnvironmentPlan, Graph};
+use jiff::Timestamp;
 use model::env::OnDelete;
 use model::{Observation, ResourceKey, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use store::ManagedResourceRow;
+use store::{EnvironmentRow, ManagedResourceRow, NewEvent};
 
 use super::{Document, Halt, Leaving, Outcome, Pass};
 
@@ -97,7 +98,7 @@ impl Pass<'_> {
 
     /// Deletion under `Retain`: everything is let go, and the environment goes at once.
     pub(super) async fn release(&mut self) -> Result<Outcome, Halt> {
-        self.environment_event("Normal", "Released", "the environment is deleted; its AWS objects stay as they are");
+        self.events.push(released(&self.row, self.now));
         self.remove().await
     }
 
@@ -137,6 +138,21 @@ pub(super) fn leaving(
 pub(super) fn fate(document: &Document, deleting: bool) -> OnDelete {
     let policy = &document.environment.spec.policy;
     if deleting { policy.on_delete } else { policy.on_remove }
+}
+
+/// The event of an environment that is deleted under `Retain`.
+pub(super) fn released(row: &EnvironmentRow, now: Timestamp) -> NewEvent {
+    NewEvent {
+        environment: row.name.clone(),
+        environment_uid: Some(row.uid),
+        regarding_kind: "Environment".to_owned(),
+        regarding_identity: row.name.clone(),
+        event_type: "Normal".to_owned(),
+        reason: "Released".to_owned(),
+        message: "the environment is deleted; its AWS objects stay as they are".to_owned(),
+        details: json!({}),
+        now,
+    }
 }
 
 /// The tags that mark an environment's objects.

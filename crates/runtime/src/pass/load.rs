@@ -132,13 +132,10 @@ async fn remembered(shared: &Shared, shard: &Shard, name: &EnvName, row: &Enviro
         return Ok(memory);
     }
     let mut memory = Memory::new(row.uid, shard.fence.epoch);
-    let filter = store::JournalFilter { environment: Some(row.name.clone()), ..store::JournalFilter::default() };
-    let journal = shared.store.list_journal(&filter, JOURNAL_LOOK_BACK).await?;
-    let adoptions = journal.iter().filter(|entry| {
-        entry.environment_uid == row.uid
-            && history::adopts(entry)
-            && entry.outcome != Some(store::MutationOutcome::NotApplied)
-    });
+    let journal = shared.store.mutations_of(row.uid, JOURNAL_LOOK_BACK).await?;
+    let adoptions = journal
+        .iter()
+        .filter(|entry| history::adopts(entry) && entry.outcome != Some(store::MutationOutcome::NotApplied));
     for entry in adoptions {
         if let Some(key) = keys::from_store(&entry.resource) {
             let generation = memory.adopted.entry(key).or_insert(entry.generation);
@@ -190,6 +187,15 @@ async fn invalid(
     error: &InvalidSpec,
 ) -> Result<Outcome, Halt> {
     tracing::warn!(environment = %name, %error, "the stored spec cannot be used");
+    if row.deletion_requested_at.is_some() && retains(&row.spec) {
+        // Nothing of it would be deleted: what the rest of the spec says does not matter.
+        shared.store.write_events(&[super::leave::released(row, shared.clock.now())]).await?;
+        shared.store.remove_environment(row.uid, Some(&shard.fence)).await?;
+        for request in shared.take_requests(name) {
+            shared.answer(request, &json!({ "handled": true, "deleted": true })).await?;
+        }
+        return Ok(Outcome::forget());
+    }
     shared.keep_memory(name, memory);
     let status = super::status::invalid_status(shared, shard, row, &error.0);
     let write = store::StatusWrite { uid: row.uid, generation: row.generation, status: &status };
@@ -198,6 +204,12 @@ async fn invalid(
         shared.answer(request, &json!({ "handled": true, "status": status })).await?;
     }
     Ok(Outcome::idle())
+}
+
+/// Whether a spec that cannot be used as a whole says for sure that its deletion lets everything go.
+fn retains(spec: &serde_json::Value) -> bool {
+    let rule = spec.get("policy").and_then(|policy| policy.get("onDelete"));
+    rule.is_none_or(|rule| *rule == json!(OnDelete::Retain))
 }
 
 impl<'a> Pass<'a> {

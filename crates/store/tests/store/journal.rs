@@ -185,3 +185,52 @@ async fn pruning_forgets_what_is_settled_and_never_what_is_not() {
     let left = store.last_mutations(uid, &alarm("a"), 10).await.unwrap();
     assert_eq!(left.iter().map(|row| row.begun_at).collect::<Vec<_>>(), [at(60), at(4), at(3)]);
 }
+
+#[tokio::test]
+async fn a_big_journal_is_pruned_in_batches() {
+    let db = test_database().await;
+    let store = db.store();
+    let fence = hold(&store, "one").await;
+    let uid = Uuid::new_v4();
+    settled(&store, &fence, &intent(uid, "a", 1), MutationOutcome::Applied).await;
+    settled(&store, &fence, &intent(uid, "a", 60), MutationOutcome::Applied).await;
+    let copies = "INSERT INTO journal (environment_uid, environment, account, region, kind, identity, step, body, risk,
+                      generation, epoch, token, begun_at, resolved_at, outcome)
+                  SELECT environment_uid, environment, account, region, kind, identity, step, body, risk,
+                      generation, epoch, token, begun_at, resolved_at, outcome
+                  FROM journal, generate_series(1, 1500) WHERE begun_at < to_timestamp($1)";
+    sqlx::query(copies).bind(at(50).as_second() as f64).execute(&db.pool).await.unwrap();
+    assert_eq!(store.prune_journal(at(50)).await.unwrap(), 1501);
+    assert_eq!(store.mutations_of(uid, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn refused_writes_and_clocks_do_not_push_real_ones_out_of_an_objects_history() {
+    let db = test_database().await;
+    let store = db.store();
+    let fence = hold(&store, "one").await;
+    let uid = Uuid::new_v4();
+    let first = settled(&store, &fence, &intent(uid, "a", 50), MutationOutcome::Applied).await;
+    // Another replica's clock is behind.
+    let second = settled(&store, &fence, &intent(uid, "a", 10), MutationOutcome::Applied).await;
+    for second in 60..65 {
+        settled(&store, &fence, &intent(uid, "a", second), MutationOutcome::NotApplied).await;
+    }
+    let last = store.last_mutations(uid, &alarm("a"), 3).await.unwrap();
+    assert_eq!(last.iter().map(|row| row.id).collect::<Vec<_>>(), [second, first]);
+}
+
+#[tokio::test]
+async fn the_mutations_of_an_environment_are_its_own_newest_first() {
+    let db = test_database().await;
+    let store = db.store();
+    let fence = hold(&store, "one").await;
+    let (uid, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let mut ids = Vec::new();
+    for identity in ["a", "b", "c"] {
+        ids.push(settled(&store, &fence, &intent(uid, identity, 1), MutationOutcome::Applied).await);
+        settled(&store, &fence, &intent(other, identity, 1), MutationOutcome::Applied).await;
+    }
+    let last = store.mutations_of(uid, 2).await.unwrap();
+    assert_eq!(last.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[2], ids[1]]);
+}
