@@ -4,6 +4,7 @@ mod bad_input;
 mod curl;
 mod emulators;
 mod faults;
+mod governed;
 mod kills;
 mod postgres;
 mod replicas;

@@ -54,6 +54,37 @@ impl Api {
         self.send(Method::POST, &format!("{GROUP}/{path}"), "application/json", body.to_string()).await
     }
 
+    /// POST of JSON under the group, as somebody.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_as(&self, who: &str, path: &str, body: &Value) -> Result<Answer> {
+        let headers = [("content-type", "application/json"), ("x-remote-user", who)];
+        self.http.send(Method::POST, &format!("{}{GROUP}/{path}", self.url), &headers, body.to_string()).await
+    }
+
+    /// A Change.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn change(&self, name: &str) -> Result<Value> {
+        let answer = self.get(&format!("{GROUP}/changes/{name}")).await?;
+        ensure!(answer.status == 200, "get change {name}: {} {}", answer.status, answer.text);
+        Ok(answer.json)
+    }
+
+    /// Waits until a Change has a phase; answers it.
+    ///
+    /// # Errors
+    /// When it takes longer.
+    pub async fn change_is(&self, name: &str, phase: &str, limit: Duration) -> Result<Value> {
+        until(&format!("change {name} to be {phase}"), limit, async || {
+            let change = self.change(name).await.map_err(|error| format!("{error:#}"))?;
+            if change["status"]["phase"] == phase { Ok(change) } else { Err(change["status"].to_string()) }
+        })
+        .await
+    }
+
     /// Merge patch under the group.
     ///
     /// # Errors

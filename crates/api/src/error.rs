@@ -76,6 +76,14 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "Conflict", message).about(kind, name)
     }
 
+    /// What was approved is no longer the plan. It has a cause, so that nobody here tries it again by itself.
+    pub(crate) fn changed_plan(kind: &'static str, name: &str, why: String) -> Self {
+        let mut error = Self::conflict(kind, name, &why);
+        error.causes =
+            vec![Problem { path: "status.planHash".to_owned(), reason: Reason::FieldValueInvalid, message: why }];
+        error
+    }
+
     /// Server-side apply met fields that others own.
     pub(crate) fn fields_taken(name: &str, conflicts: &[Conflict]) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, "Conflict", Conflict::message(conflicts)).about(KIND, name);

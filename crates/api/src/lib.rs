@@ -5,9 +5,9 @@
 //! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
 
 mod apply;
+mod approvals;
 mod changes;
 mod decode;
-mod diff;
 mod discovery;
 mod document;
 mod environments;
@@ -20,7 +20,6 @@ mod happened;
 mod json_patch;
 mod lists;
 mod managed_resources;
-mod merge;
 mod middleware;
 mod namespaces;
 mod objects;

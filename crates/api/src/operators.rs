@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
+use model::merge;
 use model::problem::{Problems, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::filter::Filter;
 use crate::happened::{About, happened};
 use crate::objects::Kind;
 use crate::state::ApiState;
-use crate::{lists, merge, wire};
+use crate::{lists, wire};
 
 /// The kind.
 const OPERATOR: &str = "Operator";

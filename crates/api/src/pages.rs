@@ -99,7 +99,7 @@ fn class(condition: &Condition) -> Option<&'static str> {
             ConditionStatus::False => "bad",
             ConditionStatus::Unknown => "open",
         }),
-        ConditionType::Drifted | ConditionType::Stalled | ConditionType::Blocked => {
+        ConditionType::Drifted | ConditionType::Stalled | ConditionType::Blocked | ConditionType::RolledBack => {
             (condition.status == ConditionStatus::True).then_some("bad")
         }
         ConditionType::Progressing | ConditionType::Paused => {

@@ -46,6 +46,8 @@ fn api_routes() -> Router<Arc<ApiState>> {
         .route("/environments/{name}/rollback", post(actions::rollback))
         .route("/changes", get(changes::list).post(changes::create))
         .route("/changes/{name}", get(changes::get).delete(changes::delete))
+        .route("/changes/{name}/approve", post(changes::decide::approve))
+        .route("/changes/{name}/reject", post(changes::decide::reject))
         .route("/revisions", get(revisions::list))
         .route("/revisions/{name}", get(revisions::get))
         .route("/managedresources", get(managed_resources::list))

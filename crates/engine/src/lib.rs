@@ -3,6 +3,7 @@
 //!
 //! No `await`, no clock, no randomness, no knowledge of any one kind: kinds come in through [`Registry`].
 
+pub mod changes;
 pub mod conditions;
 pub mod erased;
 pub mod expand;

@@ -28,6 +28,8 @@ pub enum ConditionType {
     BackupHealthy,
     /// AWS accepts our credentials for the account.
     CredentialsValid,
+    /// The spec is the one before: a change failed, and the daemon took it back.
+    RolledBack,
 }
 
 /// True, False or Unknown.

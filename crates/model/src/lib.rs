@@ -4,9 +4,11 @@
 //! Plain data and pure functions. No IO, no async, no clock: what needs the time takes `now` as a parameter.
 
 pub mod condition;
+pub mod diff;
 pub mod env;
 pub mod fault;
 pub mod ids;
+pub mod merge;
 pub mod object;
 pub mod observation;
 pub mod parse;

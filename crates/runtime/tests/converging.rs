@@ -180,6 +180,7 @@ async fn an_approval_of_the_shown_plan_lets_its_steps_through_once() {
         environment_uid: row.uid,
         plan_hash: plan["hash"].as_str().unwrap().to_owned(),
         steps,
+        apply: None,
         approver: "alice".to_owned(),
         now,
         expires_at: now + SignedDuration::from_hours(1),

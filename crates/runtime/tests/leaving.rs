@@ -19,6 +19,7 @@ async fn approve_everything(rig: &Rig, name: &str) {
         environment_uid: row.uid,
         plan_hash: plan["hash"].as_str().unwrap().to_owned(),
         steps: serde_json::from_value(plan["steps"].clone()).unwrap(),
+        apply: None,
         approver: "alice".to_owned(),
         now,
         expires_at: now + SignedDuration::from_hours(1),

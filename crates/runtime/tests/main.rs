@@ -1,6 +1,7 @@
 //! The runtime from outside: real Postgres, a cloud and two kinds of its own.
 
 #[cfg(test)]
+mod changes;
 mod converging;
 #[cfg(test)]
 mod endings;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -22,6 +22,8 @@ pub struct NewApproval {
     pub plan_hash: String,
     /// Fingerprints of the steps that it lets through: the gated steps of the plan as it was shown.
     pub steps: Vec<String>,
+    /// When they may run, as the guard names it; `None`: at once.
+    pub apply: Option<String>,
     /// Who.
     pub approver: String,
     /// When.
@@ -41,6 +43,9 @@ pub struct Approval {
     pub plan_hash: String,
     /// Fingerprints of the steps that it lets through.
     pub steps: Vec<String>,
+    /// When they may run; `None`: at once.
+    #[serde(default)]
+    pub apply: Option<String>,
     /// Who.
     pub approver: String,
     /// When.
@@ -58,12 +63,54 @@ impl FromStoreRow for Approval {
             environment_uid: row.try_get("environment_uid")?,
             plan_hash: row.try_get("plan_hash")?,
             steps: document(row, "steps")?,
+            apply: row.try_get("apply")?,
             approver: row.try_get("approver")?,
             approved_at: timestamp(row, "approved_at")?,
             expires_at: timestamp(row, "expires_at")?,
             consumed_at: optional_timestamp(row, "consumed_at")?,
         })
     }
+}
+
+/// Records an approval.
+pub(crate) async fn approve_in(tx: &mut PgConnection, new: &NewApproval) -> Result<Approval> {
+    let row = sqlx::query(
+        "INSERT INTO approvals (environment_uid, plan_hash, approver, approved_at, expires_at, steps, apply)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (environment_uid, plan_hash, approver) WHERE consumed_at IS NULL
+         DO UPDATE SET approved_at = excluded.approved_at, expires_at = excluded.expires_at,
+                       steps = excluded.steps, apply = excluded.apply
+         RETURNING *",
+    )
+    .bind(new.environment_uid)
+    .bind(&new.plan_hash)
+    .bind(&new.approver)
+    .bind(at(new.now))
+    .bind(at(new.expires_at))
+    .bind(Json(&new.steps))
+    .bind(&new.apply)
+    .fetch_one(tx)
+    .await?;
+    Approval::from_row(&row)
+}
+
+/// Voids the approvals of a plan that were not used up.
+pub(crate) async fn void_in(
+    tx: &mut PgConnection,
+    environment_uid: Uuid,
+    plan_hash: &str,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE approvals SET consumed_at = $3
+         WHERE environment_uid = $1 AND plan_hash = $2 AND consumed_at IS NULL",
+    )
+    .bind(environment_uid)
+    .bind(plan_hash)
+    .bind(at(now))
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 impl Store {
@@ -80,25 +127,10 @@ impl Store {
                 .fetch_optional(&mut *tx)
                 .await?
                 .ok_or_else(|| Error::not_found("Environment", new.environment_uid))?;
-            let row = sqlx::query(
-                "INSERT INTO approvals (environment_uid, plan_hash, approver, approved_at, expires_at, steps)
-                 VALUES ($1, $2, $3, $4, $5, $6)
-                 ON CONFLICT (environment_uid, plan_hash, approver) WHERE consumed_at IS NULL
-                 DO UPDATE SET approved_at = excluded.approved_at, expires_at = excluded.expires_at,
-                               steps = excluded.steps
-                 RETURNING *",
-            )
-            .bind(new.environment_uid)
-            .bind(&new.plan_hash)
-            .bind(&new.approver)
-            .bind(at(new.now))
-            .bind(at(new.expires_at))
-            .bind(Json(&new.steps))
-            .fetch_one(&mut *tx)
-            .await?;
+            let approval = approve_in(tx, new).await?;
             pen.wake(environment.try_get("name")?, environment.try_get("account")?);
             pen.put_down(tx).await?;
-            Approval::from_row(&row)
+            Ok(approval)
         })
     }
 

@@ -307,15 +307,17 @@ impl Store {
 
     /// The environments that were mutated since a time, by uid and name: what the blast-radius cap counts. An intent
     /// counts as soon as it is written, unless it is known not to have been applied.
-    pub async fn environments_mutated_since(&self, since: Timestamp) -> Result<Vec<(Uuid, String)>> {
+    pub async fn environments_mutated_since(&self, since: Timestamp) -> Result<Vec<(Uuid, Timestamp)>> {
         self.timed(Operation::ReadJournal, async {
-            Ok(sqlx::query_as(
-                "SELECT DISTINCT environment_uid, environment FROM journal
-                 WHERE begun_at >= $1 AND outcome IS DISTINCT FROM 'NotApplied' ORDER BY environment, environment_uid",
+            let rows = sqlx::query(
+                "SELECT environment_uid, max(begun_at) AS begun_at FROM journal
+                 WHERE begun_at >= $1 AND outcome IS DISTINCT FROM 'NotApplied'
+                 GROUP BY environment_uid ORDER BY max(begun_at), environment_uid",
             )
             .bind(at(since))
             .fetch_all(self.pool())
-            .await?)
+            .await?;
+            rows.iter().map(|row| Ok((row.try_get("environment_uid")?, timestamp(row, "begun_at")?))).collect()
         })
         .await
     }

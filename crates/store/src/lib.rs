@@ -24,7 +24,7 @@ mod sweeps;
 mod types;
 
 pub use approvals::{Approval, NewApproval};
-pub use changes::{ChangeFilter, ChangeRow, ChangeUpdate, NewChange};
+pub use changes::{ChangeFilter, ChangeMove, ChangeRow, ChangeUpdate, ChangeWrite, NewChange};
 pub use environments::{
     ChangeLink, ClaimConflict, EnvironmentFilter, EnvironmentRow, EnvironmentUpdate, FINALIZER, NewEnvironment, Pause,
     Removal, SpecWrite, StatusFunction, StatusOutcome, StatusPatch, StatusWrite, Written,

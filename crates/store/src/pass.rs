@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::changes::{ChangeMove, move_changes_in};
 use crate::environments::{StatusOutcome, StatusWrite, status_differs, write_status_in};
 use crate::error::{Error, Result};
 use crate::events::{NewEvent, write_events_in};
@@ -29,6 +30,8 @@ pub struct PassRecord<'a> {
     pub gone: &'a [ResourceKey],
     /// What happened.
     pub events: &'a [NewEvent],
+    /// What became of open changes.
+    pub changes: &'a [ChangeMove],
     /// The caller's clock.
     pub now: Timestamp,
 }
@@ -52,7 +55,7 @@ impl Store {
     /// `StaleEpoch`; `NotFound` for an environment that is gone.
     pub async fn record_pass(&self, pass: &PassRecord<'_>, fence: &Fence) -> Result<PassRecorded> {
         let status = StatusWrite { uid: pass.uid, generation: pass.generation, status: pass.status };
-        if pass.gone.is_empty() && pass.events.is_empty() {
+        if pass.gone.is_empty() && pass.events.is_empty() && pass.changes.is_empty() {
             let unchanged = self
                 .timed(Operation::RecordPass, async {
                     let mut connection = self.pool().acquire().await?;
@@ -75,6 +78,7 @@ impl Store {
             let deleted = delete_in(tx, &mut pen, pass.uid, pass.gone).await?;
             let status = write_status_in(tx, &mut pen, status).await?;
             write_events_in(tx, &mut pen, pass.events).await?;
+            move_changes_in(tx, &mut pen, pass.changes, pass.now).await?;
             pen.put_down(tx).await?;
             Ok(PassRecorded { status, resources, deleted })
         })

@@ -95,7 +95,7 @@ fn tokens(file: &Source) -> Vec<(usize, Token)> {
 }
 
 /// Where a literal after these is a reason. `*` is any one word, and `"` a literal that tells the type of an event.
-const FORMS: [&[&str]; 8] = [
+const FORMS: [&[&str]; 9] = [
     &["WaitKind", ":", ":", "*", ","],
     &["ConditionStatus", ":", ":", "*", ","],
     &["Note", ":", ":", "new", "("],
@@ -104,6 +104,7 @@ const FORMS: [&[&str]; 8] = [
     &["yes_or_no", "(", "*", ","],
     &["About", ":", ":", "*", ","],
     &["About", ":", ":", "*", "(", "&", "*", ")", ","],
+    &["About", ":", ":", "*", "(", "*", ")", ","],
 ];
 
 fn matches(token: &Token, form: &str) -> bool {

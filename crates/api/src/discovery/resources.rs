@@ -68,8 +68,16 @@ pub(crate) const ALL: &[Resource] = &[
         short: &["chg"],
         verbs: &["create", "delete", "get", "list", "watch"],
         namespaced: false,
-        subresources: &[],
-        what: "A desired-state change: patch, author, message, plan, outcome.",
+        subresources: &[
+            sub(
+                "approve",
+                "Decision",
+                &["create"],
+                "Approve its plan; by somebody else than its author, where policy says so.",
+            ),
+            sub("reject", "Decision", &["create"], "Say no: it ends."),
+        ],
+        what: "A governed desired-state change: patch, author, message, plan, approvals, outcome.",
     },
     Resource {
         kind: Kind::Revision,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use engine::changes::{Apply, Origin, Phase, Requires};
 use http::{HeaderMap, StatusCode};
 use model::env::{KIND, OnDelete};
 use model::problem::Reason;
 use serde_json::{Value, json};
-use store::{EnvironmentRow, Precondition};
+use store::{EnvironmentRow, NewChange, Precondition};
 use uuid::Uuid;
 
-use super::edit::if_match;
+use super::edit::{change_name, if_match};
 use super::read;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Body, Name, Params};
@@ -130,6 +131,7 @@ async fn delete_one(state: &ApiState, name: &str, asked: &Asked, actor: &Actor) 
     if !asked_before {
         let message = format!("{} asked for the deletion", actor.0);
         happened(state, About::Environment(&row), "DeletionRequested", message).await;
+        record(state, &row, &actor.0).await?;
     }
     Ok(row)
 }
@@ -159,4 +161,31 @@ pub(crate) fn preconditions(params: &Params, headers: &HeaderMap, options: &Valu
         Some(_) => return Err(ApiError::field("dryRun", Reason::FieldValueNotSupported, "must be [\"All\"]")),
     };
     Ok((precondition, tried_out || params.dry_run()?))
+}
+
+/// A deletion that deletes AWS objects is a change: its steps wait for approval like any others, and whoever asked for it is
+/// its author.
+async fn record(state: &ApiState, row: &EnvironmentRow, author: &str) -> ApiResult<()> {
+    let policy = document::stored(row).map(|stored| stored.spec.policy).unwrap_or_default();
+    if policy.on_delete != OnDelete::Delete {
+        return Ok(());
+    }
+    let now = state.now();
+    let change = NewChange {
+        name: change_name(&row.name, now),
+        environment: row.name.clone(),
+        environment_uid: Some(row.uid),
+        phase: Phase::Applying.to_string(),
+        origin: Some(Origin::Deletion.to_string()),
+        apply: Some(Apply::by_policy(&policy).to_string()),
+        author: author.to_owned(),
+        message: format!("deletion of {}", row.name),
+        patch: json!({}),
+        requires: json!(Requires::of(&policy.changes)),
+        generation: Some(row.generation),
+        applied_at: Some(now),
+        ..NewChange::default()
+    };
+    state.store.create_change(&change, now).await?;
+    Ok(())
 }

@@ -2,28 +2,28 @@
 //! and its change record in one transaction. One path for PUT, PATCH, changes and rollbacks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use engine::changes::Apply;
 use http::HeaderMap;
 use http::header::IF_MATCH;
 use jiff::Timestamp;
 use model::env::KIND;
 use model::problem::{Problems, Reason};
 use serde_json::{Value, json};
-use store::{
-    ChangeLink, ChangeRow, EnvironmentRow, EnvironmentUpdate, NewChange, Precondition, SpecWrite, StatusPatch,
-};
+use store::{ChangeRow, EnvironmentRow};
 use uuid::Uuid;
 
 use super::finalizers;
 use super::manager::Manager;
-use super::status::spec_written;
+use super::writing::Writing;
 use crate::apply::Managed;
-use crate::document::{self, CHANGE_MESSAGE, Checked};
+use crate::document::{self, Checked};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{FieldValidation, Params};
 use crate::happened::{About, happened};
 use crate::state::ApiState;
-use crate::{diff, merge, wire};
+use crate::wire;
 
 /// A change made from the newest version is made again when somebody else's came in between, so often.
 const ATTEMPTS: u32 = 10;
@@ -52,15 +52,31 @@ pub(crate) struct Edit {
 pub(crate) enum Record {
     /// A direct write: recorded when the spec changes.
     Direct,
-    /// A change that was posted as such: recorded in any case, with its plan when there is one.
+    /// A change that was posted as such: recorded in any case. Written at once only where its plan is known and nothing in
+    /// it needs an approval.
     Posted {
         /// Its name.
         name: String,
         /// What was asked for.
         patch: Value,
-        /// Whether to ask the owner for the plan.
-        plan: bool,
+        /// When approved steps run, if its author says so.
+        apply: Option<Apply>,
     },
+    /// A posted change with all its approvals: written if its plan is still the one that was approved.
+    Approved(Box<Approved>),
+}
+
+/// A change with all its approvals.
+#[derive(Debug, Clone)]
+pub(crate) struct Approved {
+    /// As it was read.
+    pub(crate) change: ChangeRow,
+    /// All of them.
+    pub(crate) approvals: Value,
+    /// Who gave the last one.
+    pub(crate) approver: String,
+    /// How long it counts, if he said so.
+    pub(crate) expires_in: Option<Duration>,
 }
 
 /// What a change came to.
@@ -197,161 +213,6 @@ async fn let_go(state: &ApiState, row: &EnvironmentRow, author: &str) -> ApiResu
     happened(state, About::Environment(row), "FinalizersRemoved", message).await;
     state.store.remove_environment(row.uid, None).await?;
     Ok(())
-}
-
-/// One attempt.
-struct Writing<'a> {
-    edit: &'a Edit,
-    row: EnvironmentRow,
-    checked: Checked,
-    managed: Value,
-    finalizers: Vec<String>,
-    version: Option<i64>,
-    spec_changed: bool,
-    message: String,
-    now: Timestamp,
-}
-
-impl<'a> Writing<'a> {
-    fn new(
-        state: &ApiState,
-        edit: &'a Edit,
-        row: EnvironmentRow,
-        (checked, (managed, finalizers)): (Checked, (Value, Vec<String>)),
-        version: Option<i64>,
-    ) -> Self {
-        // Compared as documents, not as text: what another release wrote otherwise is no change.
-        let spec_changed = document::stored(&row).is_none_or(|old| old.spec != checked.environment.spec);
-        let annotation = |of: &std::collections::BTreeMap<String, String>| of.get(CHANGE_MESSAGE).cloned();
-        let said = annotation(&checked.environment.metadata.annotations);
-        let fresh = said.filter(|said| annotation(&row.annotations).as_ref() != Some(said));
-        let message = if edit.message.is_empty() { fresh.unwrap_or_default() } else { edit.message.clone() };
-        Self { edit, row, checked, managed, finalizers, version, spec_changed, message, now: state.now() }
-    }
-
-    async fn carry_out(self, state: &ApiState) -> ApiResult<Edited> {
-        let plan = self.plan(state).await;
-        let change = self.change(plan);
-        if self.edit.dry_run {
-            return Ok(self.tried_out(change));
-        }
-        let metadata = &self.checked.environment.metadata;
-        let generation = self.row.generation + 1;
-        let now = self.now;
-        let status = move |old: &Value| spec_written(old, generation, now);
-        let update = EnvironmentUpdate {
-            precondition: Precondition {
-                uid: Some(self.row.uid),
-                resource_version: self.version,
-                generation: Some(self.row.generation),
-            },
-            made_from: Some(&self.row),
-            labels: (metadata.labels != self.row.labels).then(|| metadata.labels.clone()),
-            annotations: (metadata.annotations != self.row.annotations).then(|| metadata.annotations.clone()),
-            finalizers: (self.finalizers != self.row.finalizers).then(|| self.finalizers.clone()),
-            managed_fields: (self.managed != self.row.managed_fields).then(|| self.managed.clone()),
-            spec: self.spec_changed.then(|| SpecWrite {
-                spec: self.checked.spec.clone(),
-                claims: self.checked.claims.clone(),
-                diff: diff::fields(&self.row.spec, &self.checked.spec),
-                author: self.edit.author.clone(),
-                message: self.message.clone(),
-                status: StatusPatch::Apply(&status),
-            }),
-            change: change.map(ChangeLink::Create),
-            ..EnvironmentUpdate::new(&self.row.name, now)
-        };
-        let written = state.store.update_environment(&update).await.map_err(|error| self.checked.refused(error))?;
-        Ok(Edited { row: written.environment, change: written.change, warnings: self.checked.warnings })
-    }
-
-    /// The plan of the new spec, or why there is none; only asked for where it is shown.
-    async fn plan(&self, state: &ApiState) -> Option<Result<Value, String>> {
-        match &self.edit.record {
-            Record::Posted { plan: true, .. } => {
-                let place = (self.row.account.as_str(), self.row.name.as_str());
-                let spec = self.spec_changed.then_some(&self.checked.spec);
-                let plan = crate::owner::plan(state, place, spec, state.config.change_plan_patience).await;
-                Some(plan.map_err(|error| error.message().to_owned()))
-            }
-            Record::Posted { .. } | Record::Direct => None,
-        }
-    }
-
-    fn change(&self, plan: Option<Result<Value, String>>) -> Option<NewChange> {
-        let (name, patch) = match &self.edit.record {
-            Record::Direct if !self.spec_changed => return None,
-            Record::Direct => {
-                let patch = merge::between(&self.row.spec, &self.checked.spec).unwrap_or_else(|| json!({}));
-                (change_name(&self.row.name, self.now), json!({ "spec": patch }))
-            }
-            Record::Posted { name, patch, .. } => (name.clone(), patch.clone()),
-        };
-        let mut outcome = match (&self.edit.record, self.spec_changed) {
-            (Record::Posted { .. }, false) => json!({ "reason": "NothingToChange" }),
-            _ => json!({ "reason": "Applied" }),
-        };
-        let plan = match plan {
-            Some(Ok(plan)) => plan,
-            Some(Err(why)) => {
-                outcome["planMissing"] = json!(why);
-                Value::Null
-            }
-            None => Value::Null,
-        };
-        Some(NewChange {
-            name,
-            environment: self.row.name.clone(),
-            environment_uid: Some(self.row.uid),
-            phase: "Applied".to_owned(),
-            author: self.edit.author.clone(),
-            message: self.message.clone(),
-            patch,
-            plan_hash: crate::owner::plan_hash(&plan).map(str::to_owned),
-            plan,
-            outcome,
-            revision: None,
-            expires_at: None,
-            finished_at: Some(self.now),
-        })
-    }
-
-    /// What a dry run shows: the object as it would be, with the version it has.
-    fn tried_out(self, change: Option<NewChange>) -> Edited {
-        let mut row = self.row;
-        let metadata = self.checked.environment.metadata;
-        row.labels = metadata.labels;
-        row.annotations = metadata.annotations;
-        row.finalizers = self.finalizers;
-        row.managed_fields = self.managed;
-        if self.spec_changed {
-            row.generation += 1;
-            row.revision += 1;
-            row.status = spec_written(&row.status, row.generation, self.now);
-            row.spec = self.checked.spec;
-        }
-        let revision = self.spec_changed.then_some(row.revision);
-        let change = change.map(|new| ChangeRow {
-            uid: Uuid::nil(),
-            name: new.name,
-            environment: new.environment,
-            environment_uid: new.environment_uid,
-            resource_version: 0,
-            phase: new.phase,
-            author: new.author,
-            message: new.message,
-            patch: new.patch,
-            plan: new.plan,
-            plan_hash: new.plan_hash,
-            approvals: json!([]),
-            outcome: new.outcome,
-            revision,
-            created_at: self.now,
-            expires_at: None,
-            finished_at: new.finished_at,
-        });
-        Edited { row, change, warnings: self.checked.warnings }
-    }
 }
 
 /// A name for a change that sorts by time.

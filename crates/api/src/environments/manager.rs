@@ -34,6 +34,11 @@ impl Manager {
         Ok(Self { writer: Writer::new(Operation::Update, name), applied: None })
     }
 
+    /// One that is known by name.
+    pub(crate) fn named(name: &str) -> Self {
+        Self { writer: Writer::new(Operation::Update, name), applied: None }
+    }
+
     /// Who owns which field after a write from the one document to the other.
     pub(crate) fn after(
         &self,

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use engine::conditions::spec_written;
 use http::{HeaderMap, StatusCode};
 use model::env::KIND;
 use model::problem::{Problems, Reason};
+use model::{diff, merge};
 use serde_json::{Value, json};
 use store::{EnvironmentRow, NewEnvironment};
 use uuid::Uuid;
 
 use super::edit::{self, Edit, document_of, document_with};
-use super::status::spec_written;
 use super::{finalizers, read};
 use crate::apply::{Managed, Operation, Writer, applied_set, merge as merge_applied, without_nulls};
 use crate::document::{self, CHANGE_MESSAGE};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Body, Name, Params, Patch};
 use crate::state::ApiState;
-use crate::{diff, merge};
 
 /// Prefix of a name that is made up entirely.
 const NAME_PREFIX: &str = "env-";

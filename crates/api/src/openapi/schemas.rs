@@ -83,9 +83,10 @@ fn object(resource: &Resource) -> Value {
                     "environment": { "type": "string", "description": "Name of the Environment to change." },
                     "message": { "type": "string", "description": "Why, for the revision." },
                     "patch": { "type": "object", "description": "Merge patch of the Environment.", "x-kubernetes-preserve-unknown-fields": true },
+                    "apply": { "type": "string", "enum": ["Immediately", "InWindow"], "description": "When approved steps run; InWindow by default where policy keeps disruptive steps for its windows." },
                 },
             });
-            properties["status"] = free("What became of it: phase, author, plan, revision, outcome.");
+            properties["status"] = change_status();
             required.push("spec");
         }
         Kind::Revision => {
@@ -143,6 +144,31 @@ fn list(resource: &Resource) -> Value {
 
 fn free(description: &str) -> Value {
     json!({ "type": "object", "description": description, "x-kubernetes-preserve-unknown-fields": true })
+}
+
+fn change_status() -> Value {
+    let text = |what: &str| json!({ "type": "string", "description": what });
+    let time = |what: &str| json!({ "type": "string", "format": "date-time", "description": what });
+    let number = |what: &str| json!({ "type": "integer", "format": "int64", "description": what });
+    let mut status = free("Where it stands, and what became of it.");
+    status["properties"] = json!({
+        "phase": text("Pending, PendingApproval, Applying; Converged, Failed, RolledBack, Rejected, Expired, Superseded."),
+        "origin": text("How it came about: Posted, Direct, Deletion, Rollback, Drift, Steps."),
+        "author": text("Who made it."),
+        "risk": text("The highest risk in its plan."),
+        "plan": free("What it would do."),
+        "planHash": text("What an approval is of."),
+        "requires": free("Who must approve: how many, and whether the author counts."),
+        "approvals": { "type": "array", "description": "Who approved, when, why.", "items": free("An approval.") },
+        "waiting": free("What holds it now: reason, message, until when."),
+        "revision": number("The revision that it became."),
+        "baseRevision": number("The revision before it."),
+        "appliedAt": time("When its spec was written, or its steps were approved."),
+        "expiresAt": time("When it lapses, if nobody approves."),
+        "finishedAt": time("When it ended."),
+        "outcome": free("How it ended: reason, message, evidence."),
+    });
+    status
 }
 
 fn environment_status() -> Value {
@@ -314,7 +340,18 @@ fn actions() -> Vec<(&'static str, Value)> {
             }),
         ),
         ("Resume", json!({})),
-        ("Approval", json!({ "plan": text("Hash of the plan."), "expiresIn": text("How long it counts: 24h.") })),
+        (
+            "Approval",
+            json!({ "plan": text("Hash of the plan."), "expiresIn": text("How long it counts: 24h."), "message": text("Why.") }),
+        ),
+        (
+            "Decision",
+            json!({
+                "plan": text("Hash of the plan that is approved; the one that is shown, if not said."),
+                "message": text("Why."),
+                "expiresIn": text("How long an approval counts: 24h."),
+            }),
+        ),
         (
             "Rollback",
             json!({ "revision": { "type": "integer", "format": "int64", "description": "Its number." }, "message": text("Why.") }),

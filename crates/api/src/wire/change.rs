@@ -1,5 +1,7 @@
 //! `Change` on the wire.
 
+use model::Risk;
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use store::ChangeRow;
 
@@ -18,17 +20,34 @@ pub(crate) fn change(row: &ChangeRow) -> Value {
             status.insert(field.to_owned(), value);
         }
     };
+    let open = row.finished_at.is_none();
+    some("origin", row.origin.as_ref().map(|origin| json!(origin)));
+    some("risk", risk(&row.plan).map(|risk| json!(risk)));
     some("planHash", row.plan_hash.as_ref().map(|hash| json!(hash)));
-    some("revision", row.revision.map(|revision| json!(revision)));
+    some("requires", Some(row.requires.clone()).filter(|_| row.plan_hash.is_some()));
     some("approvals", row.approvals.as_array().filter(|all| !all.is_empty()).map(|all| json!(all)));
+    some("waiting", Some(row.waiting.clone()));
+    some("revision", row.revision.map(|revision| json!(revision)));
+    some("baseRevision", row.base_revision.map(|revision| json!(revision)));
+    some("appliedAt", row.applied_at.map(time));
     some("outcome", Some(row.outcome.clone()));
-    some("expiresAt", row.expires_at.map(time));
+    some("expiresAt", row.expires_at.filter(|_| open && row.phase != "Applying").map(time));
     some("finishedAt", row.finished_at.map(time));
+    let mut spec = json!({ "environment": row.environment, "message": row.message, "patch": row.patch });
+    if let Some(apply) = &row.apply {
+        spec["apply"] = json!(apply);
+    }
     json!({
         "apiVersion": API_VERSION,
         "kind": "Change",
         "metadata": meta,
-        "spec": { "environment": row.environment, "message": row.message, "patch": row.patch },
+        "spec": spec,
         "status": status,
     })
+}
+
+/// The highest risk among the steps of a plan.
+fn risk(plan: &Value) -> Option<Risk> {
+    let resources = plan.get("resources")?.as_array()?;
+    resources.iter().filter_map(|resource| Risk::deserialize(resource.get("risk")?).ok()).max()
 }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use store::RequestKind;
 
-use super::support::{Api, CHANGES, PROD, gated_plan};
+use super::support::{Api, CHANGES, PROD, free_plan, gated_plan};
 
 fn change(patch: Value) -> Value {
     json!({"spec": {"environment": "prod", "message": "scale up", "patch": patch}})
@@ -22,17 +22,17 @@ async fn a_change_is_applied_at_once_and_carries_its_plan() {
     let headers = [("content-type", "application/json"), ("x-remote-user", "alice")];
     let (answer, asked) = tokio::join!(
         api.send(Method::POST, CHANGES, &headers, change(scale(4)).to_string()),
-        owner.answer(RequestKind::Plan, gated_plan(2)),
+        owner.answer(RequestKind::Plan, free_plan(2)),
     );
     assert_eq!(asked["spec"]["services"]["event-service"]["desiredCount"], 4, "the plan is that of the new spec");
     let posted = answer.expect(201);
     assert_eq!(posted["kind"], "Change");
-    assert_eq!(posted["spec"], json!({"environment": "prod", "message": "scale up", "patch": scale(4)}));
+    let spec = json!({"environment": "prod", "message": "scale up", "patch": scale(4), "apply": "InWindow"});
+    assert_eq!(posted["spec"], spec, "policy keeps its windows");
     let status = &posted["status"];
-    assert_eq!((&status["phase"], &status["author"]), (&json!("Applied"), &json!("alice")));
+    assert_eq!((&status["phase"], &status["author"]), (&json!("Applying"), &json!("alice")));
     assert_eq!(status["revision"], 2);
-    assert_eq!(status["planHash"], gated_plan(2)["hash"]);
-    assert_eq!(status["plan"]["gated"]["gated"][0]["operation"], "ModifyDBInstance", "gated steps are shown in it");
+    assert_eq!((&status["risk"], status.get("planHash")), (&json!("Safe"), None));
     let name = posted["metadata"]["name"].as_str().unwrap();
     assert_eq!(api.get(&format!("{CHANGES}/{name}")).await.expect(200), posted);
     assert_eq!(api.get(PROD).await.expect(200)["metadata"]["generation"], 2);
@@ -44,14 +44,21 @@ async fn a_change_is_applied_at_once_and_carries_its_plan() {
 }
 
 #[tokio::test]
-async fn without_an_owner_the_change_is_applied_and_says_why_it_has_no_plan() {
+async fn without_an_owner_the_change_waits_for_its_plan_and_applies_nothing() {
     let api = Api::new().await;
     api.create_prod().await;
     let posted = api.post(CHANGES, &change(scale(4))).await.expect(201);
-    assert_eq!(posted["status"]["plan"], Value::Null);
+    assert_eq!((&posted["status"]["phase"], &posted["status"]["plan"]), (&json!("Pending"), &Value::Null));
     let why = posted["status"]["outcome"]["planMissing"].as_str().unwrap();
     assert!(why.contains("no replica works on account"), "{why}");
-    assert_eq!(api.get(PROD).await.expect(200)["spec"]["services"]["event-service"]["desiredCount"], 4);
+    assert_eq!(api.get(PROD).await.expect(200)["spec"]["services"]["event-service"]["desiredCount"], 2);
+    let name = posted["metadata"]["name"].as_str().unwrap();
+    let refused = api.post(&format!("{CHANGES}/{name}/approve"), &json!({})).await;
+    assert_eq!(refused.refusal(409).0, "Conflict");
+    assert!(refused.text.contains("its plan is not known yet"), "{}", refused.text);
+    let withdrawn = api.delete(&format!("{CHANGES}/{name}")).await.expect(200);
+    assert_eq!(withdrawn["details"]["name"], name);
+    assert_eq!(api.get(&format!("{CHANGES}/{name}")).await.refusal(404).0, "NotFound");
 }
 
 #[tokio::test]
@@ -88,8 +95,14 @@ async fn a_dry_run_of_a_change_shows_it_and_keeps_nothing() {
     let api = Api::new().await;
     api.create_prod().await;
     let version = api.version().await;
-    let tried = api.post(&format!("{CHANGES}?dryRun=All"), &change(scale(4))).await.expect(201);
-    assert_eq!((&tried["status"]["phase"], &tried["status"]["revision"]), (&json!("Applied"), &json!(2)));
+    let owner = api.own().await;
+    let path = format!("{CHANGES}?dryRun=All");
+    let body = change(scale(4));
+    let (tried, _) = tokio::join!(api.post(&path, &body), owner.answer(RequestKind::Plan, free_plan(2)));
+    let tried = tried.expect(201);
+    assert_eq!((&tried["status"]["phase"], &tried["status"]["revision"]), (&json!("Applying"), &json!(2)));
+    let (tried, _) = tokio::join!(api.post(&path, &body), owner.answer(RequestKind::Plan, gated_plan(2)));
+    assert_eq!(tried.expect(201)["status"]["phase"], "PendingApproval");
     assert_eq!(api.version().await, version);
     assert_eq!(api.get(CHANGES).await.expect(200)["items"], json!([]));
 }

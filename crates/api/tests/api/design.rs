@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use store::RequestKind;
 
-use super::support::{Api, CHANGES, ENVIRONMENTS, PROD, gated_plan, prod};
+use super::support::{Api, CHANGES, ENVIRONMENTS, PROD, free_plan, gated_plan, prod};
 
 /// What `curl -d` sends when no header is given.
 const CURL_D: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
@@ -25,10 +25,10 @@ async fn the_curl_lines_of_the_design_work_as_printed() {
     let json_header = [("content-type", "application/json")];
     let (answer, _) = tokio::join!(
         api.send(Method::POST, CHANGES, &json_header, change),
-        owner.answer(RequestKind::Plan, gated_plan(2)),
+        owner.answer(RequestKind::Plan, free_plan(2)),
     );
     let change = answer.expect(201);
-    assert_eq!((&change["status"]["phase"], change["status"]["plan"].is_object()), (&json!("Applied"), true));
+    assert_eq!((&change["status"]["phase"], change["status"]["plan"].is_object()), (&json!("Applying"), true));
 
     let version = api.version().await;
     let body = r#"{"patch":{"spec":{"database":{"multiAz":false}}}}"#;

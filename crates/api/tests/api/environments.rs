@@ -96,7 +96,8 @@ async fn a_spec_change_grows_the_generation_and_is_recorded() {
     assert_eq!(changes["items"].as_array().unwrap().len(), 1, "a direct patch is a change, recorded alike");
     assert_eq!(change["metadata"]["name"], spec["change"]);
     assert_eq!(change["spec"]["patch"], json!({"spec": {"services": {"event-service": {"desiredCount": 4}}}}));
-    assert_eq!((&change["status"]["phase"], &change["status"]["revision"]), (&json!("Applied"), &json!(2)));
+    assert_eq!((&change["status"]["phase"], &change["status"]["revision"]), (&json!("Applying"), &json!(2)));
+    assert_eq!(change["status"]["origin"], "Direct");
 }
 
 #[tokio::test]

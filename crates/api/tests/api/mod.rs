@@ -2,6 +2,7 @@
 
 mod actions;
 mod apply;
+mod approvals;
 mod bad_input;
 mod bodies;
 mod changes;

@@ -53,6 +53,7 @@ async fn record(api: &Api, owner: &Owner, name: &str, resources: &[ResourceUpser
         resources,
         gone: &[],
         events: &events,
+        changes: &[],
         now: api.now(),
     };
     api.store.record_pass(&pass, &owner.fence).await.unwrap();

@@ -153,6 +153,12 @@ impl Api {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.to_string()).await
     }
 
+    /// POST as somebody.
+    pub(crate) async fn post_as(&self, who: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("x-remote-user", who)];
+        self.send(Method::POST, path, &headers, body.to_string()).await
+    }
+
     pub(crate) async fn post_nothing(&self, path: &str) -> Answer {
         self.send(Method::POST, path, &[], Body::empty()).await
     }
@@ -258,6 +264,18 @@ pub(crate) fn gated_plan(generation: i64) -> Value {
             "gated": [{ "resource": "RdsInstance/eventchain-prod-db", "operation": "ModifyDBInstance" }],
         },
         "resources": [],
+        "removed": [],
+    })
+}
+
+/// A plan as the owner answers it, in which nothing waits for approval.
+pub(crate) fn free_plan(generation: i64) -> Value {
+    json!({
+        "generation": generation,
+        "summary": { "resources": 1, "steps": 1 },
+        "hash": null,
+        "gated": null,
+        "resources": [{ "kind": "EcsService", "identity": "x", "risk": "Safe", "steps": [{ "operation": "UpdateService" }] }],
         "removed": [],
     })
 }

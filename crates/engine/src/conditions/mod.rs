@@ -3,12 +3,16 @@
 //! Messages hold nothing that changes with time alone: a pass that finds the same says the same, so that no status is
 //! written when nothing changed.
 
+mod written;
+
 use jiff::Timestamp;
 use model::condition::{self, Condition, ConditionStatus, ConditionType};
 use model::{ActError, Class, ResourcePlan, WaitKind};
 
 use crate::guard::{Hold, HoldReason, Pause};
 use crate::kind::{Backup, Health};
+
+pub use written::spec_written;
 
 /// What was seen of one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +171,8 @@ pub struct EnvironmentFacts<'a> {
     pub invalid_spec: Option<&'a str>,
     /// Its deletion was asked for.
     pub deleting: bool,
+    /// The daemon took the last change back: why.
+    pub rolled_back: Option<&'a str>,
 }
 
 type Said = (ConditionStatus, String, String);
@@ -294,6 +300,13 @@ impl<'a> EnvironmentFacts<'a> {
             .unwrap_or_else(|| said(ConditionStatus::False, "NotBlocked", "no guard holds anything"))
     }
 
+    fn rolled_back(&self) -> Said {
+        match self.rolled_back {
+            Some(why) => said(ConditionStatus::True, "ChangeRolledBack", why),
+            None => said(ConditionStatus::False, "NotRolledBack", "the spec is as its author wrote it"),
+        }
+    }
+
     fn backups(&self) -> Said {
         let all = self.each(|resource| resource.backup);
         let failing: Vec<_> = all
@@ -341,6 +354,7 @@ pub fn environment(old: &[Condition], facts: &EnvironmentFacts<'_>) -> Vec<Condi
         (ConditionType::Blocked, facts.blocked()),
         (ConditionType::BackupHealthy, facts.backups()),
         (ConditionType::CredentialsValid, facts.credentials()),
+        (ConditionType::RolledBack, facts.rolled_back()),
     ];
     set_all(old, facts.generation, facts.now, all)
 }

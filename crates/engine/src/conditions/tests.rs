@@ -37,6 +37,7 @@ fn all(resources: &[ResourceFacts<'_>]) -> Vec<Condition> {
         credentials: Credentials::Valid,
         invalid_spec: None,
         deleting: false,
+        rolled_back: None,
     };
     environment(&[], &facts)
 }
@@ -44,6 +45,24 @@ fn all(resources: &[ResourceFacts<'_>]) -> Vec<Condition> {
 fn is(conditions: &[Condition], kind: ConditionType) -> String {
     let found = condition::find(conditions, kind).unwrap();
     format!("{} {}", found.status, found.reason)
+}
+
+#[test]
+fn what_the_daemon_took_back_is_said_until_somebody_writes_anew() {
+    let facts = |rolled_back| EnvironmentFacts {
+        now: Timestamp::UNIX_EPOCH,
+        generation: 3,
+        resources: &[],
+        paused: None,
+        credentials: Credentials::Valid,
+        invalid_spec: None,
+        deleting: false,
+        rolled_back,
+    };
+    let conditions = environment(&[], &facts(Some("change c1 failed")));
+    assert_eq!(is(&conditions, ConditionType::RolledBack), "True ChangeRolledBack");
+    let conditions = environment(&conditions, &facts(None));
+    assert_eq!(is(&conditions, ConditionType::RolledBack), "False NotRolledBack");
 }
 
 #[test]
@@ -63,6 +82,7 @@ fn all_in_sync_is_ready_synced_and_nothing_else() {
             "Blocked False NotBlocked",
             "BackupHealthy Unknown NoBackups",
             "CredentialsValid True Accepted",
+            "RolledBack False NotRolledBack",
         ]
     );
     assert!(conditions.iter().all(|condition| condition.observed_generation == 3));
@@ -189,6 +209,7 @@ fn a_spec_that_cannot_be_used_is_stalled_and_not_synced() {
         credentials: Credentials::Invalid("AccessDenied"),
         invalid_spec: Some("spec.x: unknown field"),
         deleting: false,
+        rolled_back: None,
     };
     let conditions = environment(&[], &facts);
     assert_eq!(is(&conditions, ConditionType::Stalled), "True InvalidSpec");

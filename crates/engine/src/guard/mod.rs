@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::changes::Apply;
 use crate::plan::EnvironmentPlan;
 
 /// What holds for all steps of one environment at one moment.
@@ -28,8 +29,17 @@ pub struct Guard<'a> {
     pub cap: Option<Cap>,
     /// The generation the plan is for.
     pub generation: i64,
-    /// Fingerprints of the steps that were approved and have not expired.
-    pub approved: &'a [String],
+    /// The steps that were approved and have not expired.
+    pub approved: &'a [Approved],
+}
+
+/// A step that was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    /// Its fingerprint.
+    pub print: String,
+    /// When it may run.
+    pub apply: Apply,
 }
 
 /// Reconciliation is paused.
@@ -153,7 +163,8 @@ impl Guard<'_> {
                 None,
             );
         }
-        if self.needs_approval(step, facts) && !self.approved.contains(&fingerprint(self.generation, key, step)) {
+        let approval = self.needs_approval(step, facts).then(|| self.approval_of(key, step));
+        if approval == Some(None) {
             let why = if facts.adopted_now { " on an object that was just adopted" } else { "" };
             return hold(
                 HoldReason::ApprovalRequired,
@@ -161,11 +172,16 @@ impl Guard<'_> {
                 None,
             );
         }
-        if self.needs_window(step, facts)
-            && let WindowState::Closed { opens } = self.windows.state(self.now)
-        {
+        let in_window = match approval {
+            Some(approved) => approved == Some(Apply::InWindow),
+            None => self.needs_window(step),
+        };
+        if in_window && let WindowState::Closed { opens } = self.windows.state(self.now) {
+            let approved = if approval.is_some() { " and approved" } else { "" };
             let message = match opens {
-                Some(at) => format!("{} is {}: it waits for the window that opens at {at}", step.operation, step.risk),
+                Some(at) => {
+                    format!("{} is {}{approved}: it waits for the window that opens at {at}", step.operation, step.risk)
+                }
                 None => format!("{} is {}, and no window ever opens", step.operation, step.risk),
             };
             return hold(HoldReason::OutsideWindow, message, opens);
@@ -184,9 +200,22 @@ impl Guard<'_> {
         }
     }
 
-    /// An approved step does not wait for a window besides: whoever approves it decides when.
-    fn needs_window(&self, step: &Step, facts: &StepFacts) -> bool {
-        step.risk == Risk::Disruptive && self.policy.disruptive == Disruptive::Window && !facts.adopted_now
+    /// What needs no approval waits for a window where policy says so.
+    fn needs_window(&self, step: &Step) -> bool {
+        step.risk == Risk::Disruptive && self.policy.disruptive == Disruptive::Window
+    }
+
+    /// When an approved step may run: whoever approved it has said so. Of two approvals the one that waits for less
+    /// counts.
+    fn approval_of(&self, key: &ResourceKey, step: &Step) -> Option<Apply> {
+        let print = fingerprint(self.generation, key, step);
+        let mut all = self.approved.iter().filter(|approved| approved.print == print).map(|approved| approved.apply);
+        let first = all.next()?;
+        Some(if first == Apply::Immediately || all.any(|apply| apply == Apply::Immediately) {
+            Apply::Immediately
+        } else {
+            Apply::InWindow
+        })
     }
 
     /// Whether policy never allows the step, approved or not.
@@ -221,6 +250,11 @@ pub fn fingerprint(generation: i64, key: &ResourceKey, step: &Step) -> String {
     ])
     .to_string();
     hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+/// Whether some gated step of a plan is not approved.
+pub fn has_unapproved(guard: &Guard<'_>, plan: &EnvironmentPlan) -> bool {
+    gated_fingerprints(guard, plan).iter().any(|print| guard.approved.iter().all(|approved| approved.print != *print))
 }
 
 /// The hash of a plan: over the generation and the gated steps only, so that a task that starts or stops does not

@@ -27,7 +27,7 @@ fn noon_on_sunday() -> Timestamp {
 struct Case {
     policy: Policy,
     windows: Windows,
-    approved: Vec<String>,
+    approved: Vec<Approved>,
     operator_mode: Mode,
     now: Timestamp,
 }
@@ -51,8 +51,12 @@ impl Case {
         }
     }
 
-    fn approving(mut self, step: &Step) -> Self {
-        self.approved.push(fingerprint(3, &key(), step));
+    fn approving(self, step: &Step) -> Self {
+        self.approving_for(step, Apply::Immediately)
+    }
+
+    fn approving_for(mut self, step: &Step, apply: Apply) -> Self {
+        self.approved.push(Approved { print: fingerprint(3, &key(), step), apply });
         self
     }
 
@@ -111,6 +115,40 @@ fn disruptive_steps_wait_for_the_window_and_say_until_when() {
     case.now = "2026-03-08T04:30:00Z".parse().unwrap();
     assert_eq!(case.plain(Risk::Disruptive), None);
     assert_eq!(case.plain(Risk::Destructive), Some(HoldReason::ApprovalRequired), "a window is no approval");
+}
+
+#[test]
+fn an_approved_step_waits_for_a_window_where_the_approval_says_so() {
+    let policy = Policy { disruptive: Disruptive::Window, windows: sundays_at_four(), ..Policy::default() };
+    let destructive = step(Risk::Destructive);
+    let mut case = Case::new(policy).approving_for(&destructive, Apply::InWindow);
+    let Verdict::Hold(hold) = case.guard().judge(&key(), &destructive, &StepFacts::default()) else {
+        panic!("the window is closed");
+    };
+    assert_eq!((hold.reason, hold.until), (HoldReason::OutsideWindow, Some("2026-03-08T04:00:00Z".parse().unwrap())));
+    case.now = "2026-03-08T04:30:00Z".parse().unwrap();
+    assert_eq!(case.plain(Risk::Destructive), None);
+    case.now = noon_on_sunday();
+    let urgent = case.approving(&destructive);
+    assert_eq!(urgent.plain(Risk::Destructive), None, "somebody approved it for now");
+    assert_eq!(urgent.plain(Risk::Disruptive), Some(HoldReason::OutsideWindow), "which is about that step alone");
+}
+
+#[test]
+fn unapproved_steps_are_those_that_no_approval_covers() {
+    let plan = |steps: Vec<Step>| EnvironmentPlan {
+        resources: vec![PlannedResource {
+            key: key(),
+            path: String::new(),
+            plan: ResourcePlan { steps, ..ResourcePlan::default() },
+            health: None,
+            backup: None,
+            adopted_now: false,
+        }],
+    };
+    let case = Case::new(Policy::default()).approving_for(&step(Risk::Destructive), Apply::InWindow);
+    assert!(!has_unapproved(&case.guard(), &plan(vec![step(Risk::Safe), step(Risk::Destructive)])));
+    assert!(has_unapproved(&case.guard(), &plan(vec![step(Risk::Disruptive), step(Risk::Destructive)])));
 }
 
 #[test]

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use database::{BackupSpec, DatabaseSpec, MasterPassword, SnapshotCopySpec, SnapshotSpec, SubnetGroupRef};
 pub use network::{Existing, ListenerSpec, LoadBalancerSpec, NetworkSpec};
 pub use observability::{AlarmSpec, Comparison, RotationSpec, SecretSpec, SecretValue, Statistic, TreatMissingData};
-pub use policy::{Adoption, Destructive, Disruptive, Mode, OnDelete, Policy, WindowSpec};
+pub use policy::{
+    Adoption, ChangesPolicy, Destructive, Disruptive, Mode, OnDelete, Policy, RollbackMode, RollbackPolicy, WindowSpec,
+};
 pub use services::{
     AutoscalingSpec, ClusterSpec, HealthCheckSpec, LogsSpec, PipelineDeploy, PipelineSpec, ServiceDefaults,
     ServiceSpec, TargetGroupSpec,

@@ -24,6 +24,69 @@ pub struct Policy {
     /// Maintenance windows for `disruptive: Window`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowSpec>,
+    /// How changes are approved, when they lapse, and when they are taken back.
+    #[serde(skip_serializing_if = "ChangesPolicy::is_default")]
+    pub changes: ChangesPolicy,
+}
+
+/// How changes are approved, when they lapse, and when they are taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ChangesPolicy {
+    /// How many persons must approve gated steps: 1 to 5. Default: 1.
+    pub approvals: u32,
+    /// The author of a change is not among those who may approve it. Default: false.
+    pub second_person: bool,
+    /// A change that nobody approves lapses after so long: 5m to 30d. Default: 24h.
+    pub expire_after: Span,
+    /// Taking back a change that fails.
+    pub rollback: RollbackPolicy,
+}
+
+impl ChangesPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for ChangesPolicy {
+    fn default() -> Self {
+        Self {
+            approvals: 1,
+            second_person: false,
+            expire_after: Span::from_secs(86_400),
+            rollback: RollbackPolicy::default(),
+        }
+    }
+}
+
+/// Taking back a change that fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RollbackPolicy {
+    /// Whether a failed change is taken back.
+    pub mode: RollbackMode,
+    /// A failure so soon after the change was applied, or after its last step, counts as its own: 1m to 7d. What is not
+    /// ready by then has failed. Default: 1h.
+    pub within: Span,
+    /// The change stays under watch for at least so long after it was applied: 0s to 24h. Default: 0s.
+    pub bake: Span,
+}
+
+impl Default for RollbackPolicy {
+    fn default() -> Self {
+        Self { mode: RollbackMode::OnFailure, within: Span::from_secs(3600), bake: Span::from_secs(0) }
+    }
+}
+
+/// Whether a failed change is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum RollbackMode {
+    /// The spec before it becomes the spec again, as a new revision.
+    #[default]
+    OnFailure,
+    /// It is reported, and stays.
+    Never,
 }
 
 /// Enforce, or only report.

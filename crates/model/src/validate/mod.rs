@@ -100,6 +100,21 @@ fn policy(environment: &Environment, problems: &mut Problems) {
             problems.add(format!("{path}.duration"), Reason::FieldValueInvalid, "must be between 1m and 7d");
         }
     }
+    let changes = &policy.changes;
+    range(problems, "spec.policy.changes.approvals", Some(changes.approvals), 1, 5);
+    for (field, span, (least, most), rule) in [
+        ("expireAfter", changes.expire_after, (300, 30 * 86_400), "must be between 5m and 30d"),
+        ("rollback.within", changes.rollback.within, (60, 7 * 86_400), "must be between 1m and 7d"),
+        ("rollback.bake", changes.rollback.bake, (0, 86_400), "must be at most 24h"),
+    ] {
+        if !(least..=most).contains(&span.as_secs()) {
+            problems.add(format!("spec.policy.changes.{field}"), Reason::FieldValueInvalid, rule);
+        }
+    }
+    if changes.rollback.bake > changes.rollback.within {
+        let rule = "must not be longer than within: a later failure would not be taken back";
+        problems.add("spec.policy.changes.rollback.bake", Reason::FieldValueInvalid, rule);
+    }
 }
 
 /// Notes each second use of a name that must be unique.

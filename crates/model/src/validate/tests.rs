@@ -70,6 +70,14 @@ fn each_rule_names_its_field() {
         ("/apiVersion", json!("v2"), "apiVersion"),
         ("/spec/tags", json!({ "aws:x": "1" }), "spec.tags[\"aws:x\"]"),
         ("/spec/policy", json!({ "disruptive": "Window" }), "spec.policy.windows"),
+        ("/spec/policy", json!({ "changes": { "approvals": 0 } }), "spec.policy.changes.approvals"),
+        ("/spec/policy", json!({ "changes": { "expireAfter": "60d" } }), "spec.policy.changes.expireAfter"),
+        (
+            "/spec/policy",
+            json!({ "changes": { "rollback": { "within": "1s" } } }),
+            "spec.policy.changes.rollback.within",
+        ),
+        ("/spec/policy", json!({ "changes": { "rollback": { "bake": "2h" } } }), "spec.policy.changes.rollback.bake"),
         ("/spec/policy", json!({ "windows": [{ "cron": "bad", "duration": "1h" }] }), "spec.policy.windows[0].cron"),
         (
             "/spec/policy",

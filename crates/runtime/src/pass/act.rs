@@ -114,8 +114,15 @@ impl Pass<'_> {
             self.counted = true;
             return Ok(true);
         }
-        let message = format!("{limit} environments may be changed within an hour, and as many were");
-        self.cap = Some(Cap { message, until: None });
+        // A place is free when so many are older than an hour that fewer than the limit are left.
+        let last_in_the_way = (changed.len() as u64).checked_sub(limit).filter(|_| limit > 0);
+        let until = last_in_the_way
+            .and_then(|n| changed.get(usize::try_from(n).ok()?))
+            .and_then(|(_, last)| last.checked_add(hour).ok());
+        let at =
+            until.map_or_else(String::new, |until| format!("; a place is free at {until}, if nothing else changes"));
+        let message = format!("{limit} environments may be changed within an hour, and as many were{at}");
+        self.cap = Some(Cap { message, until });
         Ok(false)
     }
 

@@ -108,6 +108,7 @@ impl Pass<'_> {
             self.environment_event("Normal", "Deleted", "the environment is deleted");
         }
         self.shared.store.write_events(&self.events).await?;
+        self.end_changes().await?;
         self.shared.store.remove_environment(self.row.uid, Some(&self.shard.fence)).await?;
         for request in &self.requests {
             self.shared.answer(*request, &json!({ "handled": true, "deleted": true })).await?;

@@ -12,7 +12,7 @@ use store::{EnvironmentFilter, EnvironmentRow, OperatorMode, OperatorRow, PageRe
 use telemetry::ErrorChain;
 
 use super::document::{Document, InvalidSpec};
-use super::{Halt, Memory, Outcome, Pass, history};
+use super::{Halt, Memory, Outcome, Pass, Written, history};
 use crate::holdings::{EnvName, Group};
 use crate::keys;
 use crate::queue::Priority;
@@ -119,6 +119,7 @@ impl Memory {
             suspects: BTreeMap::new(),
             detected: BTreeMap::new(),
             look_asked: None,
+            revision: None,
         }
     }
 }
@@ -243,6 +244,15 @@ impl<'a> Pass<'a> {
         if !requests.is_empty() {
             memory.retries.clear();
         }
+        if memory.revision.as_ref().is_none_or(|written| written.generation != row.generation) {
+            memory.revision = match shared.store.get_revision(&row.name, row.revision).await {
+                Ok(revision) => {
+                    Some(Written { generation: row.generation, author: revision.author, message: revision.message })
+                }
+                Err(store::Error::NotFound { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+        }
         let now = shared.clock.now();
         let memory = std::mem::replace(memory, Memory::new(row.uid, shard.fence.epoch));
         let mut pass = Self {
@@ -308,11 +318,15 @@ impl<'a> Pass<'a> {
             return Ok(outcome);
         }
         let (report, mut outcome) = self.report(&plan);
-        let recorded = self.shared.store.record_pass(&report.record(self), &self.shard.fence).await?;
+        let governed = self.govern(&plan, report.outlook()).await?;
+        let record = report.record(self, &governed.moves);
+        let recorded = self.shared.store.record_pass(&record, &self.shard.fence).await?;
         if let StatusOutcome::Superseded { .. } = recorded.status {
             outcome.more = true;
         }
         report.publish(self.shared, self.name);
+        outcome.until = [outcome.until, governed.until].into_iter().flatten().min();
+        outcome.more |= self.write_spec(governed.spec).await?;
         self.ask_for_a_look(&mut outcome);
         for request in &self.requests {
             self.shared.answer(*request, &report.answer()).await?;

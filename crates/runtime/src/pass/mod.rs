@@ -8,14 +8,17 @@ mod act;
 mod converge;
 mod document;
 mod events;
+mod govern;
 mod history;
 mod leave;
 mod load;
 mod look;
 mod plan;
+mod posted;
 pub(crate) mod preview;
 mod recover;
 mod report;
+mod rollback;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +26,7 @@ use std::sync::Arc;
 
 use engine::Snapshot;
 use engine::graph::Follow;
-use engine::guard::{Cap, Hold};
+use engine::guard::{Approved, Cap, Hold};
 use jiff::Timestamp;
 use model::env::Mode;
 use model::{ActError, Class, ObserveError, ResourceKey, Step, Wait};
@@ -57,6 +60,16 @@ pub(crate) struct Memory {
     detected: BTreeMap<ResourceKey, Timestamp>,
     /// When a fresh look at everything was asked for last.
     look_asked: Option<Timestamp>,
+    /// Who wrote the generation, and why.
+    revision: Option<Written>,
+}
+
+/// Who wrote a generation, and why.
+#[derive(Debug, Clone)]
+struct Written {
+    generation: i64,
+    author: String,
+    message: String,
 }
 
 /// A write that was carried out and of which no effect was seen yet.
@@ -177,7 +190,7 @@ struct Pass<'a> {
     notes: BTreeMap<ResourceKey, Value>,
     unresolved: Vec<JournalRow>,
     approvals: Option<Vec<Approval>>,
-    approved: Vec<String>,
+    approved: Vec<Approved>,
     histories: BTreeMap<ResourceKey, Vec<JournalRow>>,
     /// This environment counts among those changed this hour.
     counted: bool,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use engine::guard::{self, Guard, Hold, StepFacts, Verdict};
+use engine::guard::{self, Approved, Guard, Hold, StepFacts, Verdict};
 use engine::plan::{EnvironmentContext, Planner};
 use engine::{EnvironmentPlan, PlannedResource, Snapshot};
 use model::{Observation, ResourceKey, Step};
 use serde_json::{Value, json};
+use store::Approval;
 
 use super::history::{self, Budget};
 use super::leave::ownership_tags;
@@ -84,7 +85,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let approvals = self.shared.store.valid_approvals(self.row.uid, self.now).await?;
-        self.approved = approvals.iter().flat_map(|approval| approval.steps.iter().cloned()).collect();
+        self.approved = approved(&approvals);
         self.approvals = Some(approvals);
         Ok(())
     }
@@ -132,6 +133,59 @@ pub(super) fn whole<'k>(
         });
     }
     EnvironmentPlan { resources }
+}
+
+/// The steps that approvals let through, each with its time.
+pub(super) fn approved(approvals: &[Approval]) -> Vec<Approved> {
+    let of = |approval: &Approval| {
+        let apply = approval.apply.as_deref().and_then(|apply| apply.parse().ok()).unwrap_or_default();
+        approval.steps.iter().map(move |print| Approved { print: print.clone(), apply }).collect::<Vec<_>>()
+    };
+    approvals.iter().flat_map(of).collect()
+}
+
+/// A plan as people and the API see it.
+pub(super) fn plan_json(guard: &Guard<'_>, plan: &EnvironmentPlan) -> Value {
+    let resources: Vec<Value> = plan
+        .resources
+        .iter()
+        .map(|resource| {
+            let steps: Vec<Value> = resource
+                .plan
+                .steps
+                .iter()
+                .map(|step| {
+                    let facts = StepFacts { adopted_now: resource.adopted_now, ..StepFacts::default() };
+                    match guard.judge(&resource.key, step, &facts) {
+                        Verdict::Allow => step_json(&resource.key, step, None),
+                        Verdict::Hold(hold) => step_json(&resource.key, step, Some(&hold)),
+                    }
+                })
+                .collect();
+            json!({
+                "kind": resource.key.kind,
+                "identity": resource.key.identity,
+                "region": resource.key.region,
+                "path": resource.path,
+                "inSync": resource.plan.steps.is_empty() && resource.plan.waits.is_empty(),
+                "risk": resource.plan.risk(),
+                "steps": steps,
+                "waits": resource.plan.waits,
+                "notes": resource.plan.notes,
+            })
+        })
+        .collect();
+    let steps = plan.resources.iter().map(|resource| resource.plan.steps.len()).sum::<usize>();
+    let risk = plan.resources.iter().filter_map(|resource| resource.plan.risk()).max();
+    let gated = gated_json(guard, plan);
+    json!({
+        "generation": guard.generation,
+        "observedAt": guard.now,
+        "summary": { "resources": resources.len(), "steps": steps, "risk": risk },
+        "hash": gated.as_ref().map(|gated| gated["hash"].clone()),
+        "gated": gated,
+        "resources": resources,
+    })
 }
 
 /// A step as people and the API see it. The body is the kind's own and stays out.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::Snapshot;
-use engine::guard::{Guard, StepFacts, Verdict};
+use engine::guard::Guard;
 use engine::plan::EnvironmentContext;
 use futures::StreamExt as _;
 use model::env::{Metadata, Mode, OnDelete};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::{EnvironmentRow, ManagedResourceRow, OperatorMode};
 
 use super::leave::{fate, leaving};
-use super::plan::{gated_json, step_json, whole};
+use super::plan::{approved, plan_json, whole};
 use super::{Document, Leaving};
 use crate::holdings::Group;
 use crate::keys;
@@ -86,11 +86,8 @@ async fn answer(
     let deletes = fate(document, known.deleting) == OnDelete::Delete;
     let leaving = known.leaving.keys().filter(|_| deletes);
     let plan = whole(shared, document, &known.snapshot, known.deleting, leaving, &context);
-    let approved: Vec<String> = match row {
-        Some(row) => {
-            let approvals = shared.store.valid_approvals(row.uid, now).await?;
-            approvals.into_iter().flat_map(|approval| approval.steps).collect()
-        }
+    let approved = match row {
+        Some(row) => approved(&shared.store.valid_approvals(row.uid, now).await?),
         None => Vec::new(),
     };
     let guard = Guard {
@@ -106,46 +103,9 @@ async fn answer(
         generation: document.generation,
         approved: &approved,
     };
-    let resources: Vec<Value> = plan
-        .resources
-        .iter()
-        .map(|resource| {
-            let steps: Vec<Value> = resource
-                .plan
-                .steps
-                .iter()
-                .map(|step| {
-                    let facts = StepFacts { adopted_now: resource.adopted_now, ..StepFacts::default() };
-                    match guard.judge(&resource.key, step, &facts) {
-                        Verdict::Allow => step_json(&resource.key, step, None),
-                        Verdict::Hold(hold) => step_json(&resource.key, step, Some(&hold)),
-                    }
-                })
-                .collect();
-            json!({
-                "kind": resource.key.kind,
-                "identity": resource.key.identity,
-                "region": resource.key.region,
-                "path": resource.path,
-                "inSync": resource.plan.steps.is_empty() && resource.plan.waits.is_empty(),
-                "risk": resource.plan.risk(),
-                "steps": steps,
-                "waits": resource.plan.waits,
-                "notes": resource.plan.notes,
-            })
-        })
-        .collect();
-    let steps = plan.resources.iter().map(|resource| resource.plan.steps.len()).sum::<usize>();
-    let gated = gated_json(&guard, &plan);
-    Ok(json!({
-        "generation": document.generation,
-        "observedAt": now,
-        "summary": { "resources": resources.len(), "steps": steps },
-        "hash": gated.as_ref().map(|gated| gated["hash"].clone()),
-        "gated": gated,
-        "resources": resources,
-        "removed": removed(known, document),
-    }))
+    let mut shown = plan_json(&guard, &plan);
+    shown["removed"] = Value::Array(removed(known, document));
+    Ok(shown)
 }
 
 /// What kinds remember, and which objects this generation adopted.

@@ -11,9 +11,10 @@ use model::condition::{self, Condition, ConditionStatus, ConditionType};
 use model::{ActError, Effect, Observation, ObserveError, ResourceKey, ResourcePlan, Wait, WaitKind};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use store::{NewEvent, PassRecord, ResourceUpsert};
+use store::{ChangeMove, NewEvent, PassRecord, ResourceUpsert};
 use telemetry::metrics::EnvironmentGauges;
 
+use super::govern::Outlook;
 use super::leave::follows_json;
 use super::plan::step_json;
 use super::status::{gauges, said_of};
@@ -36,6 +37,7 @@ pub(super) struct Report {
     gone: Vec<store::ResourceKey>,
     events: Vec<NewEvent>,
     gauges: EnvironmentGauges,
+    outlook: Outlook,
 }
 
 /// One resource with all that is said about it.
@@ -70,7 +72,12 @@ impl Entry {
 }
 
 impl Report {
-    pub(super) fn record<'a>(&'a self, pass: &Pass<'_>) -> PassRecord<'a> {
+    /// What matters to changes of what was found.
+    pub(super) fn outlook(&self) -> &Outlook {
+        &self.outlook
+    }
+
+    pub(super) fn record<'a>(&'a self, pass: &Pass<'_>, changes: &'a [ChangeMove]) -> PassRecord<'a> {
         PassRecord {
             uid: pass.row.uid,
             generation: pass.row.generation,
@@ -78,6 +85,7 @@ impl Report {
             resources: &self.resources,
             gone: &self.gone,
             events: &self.events,
+            changes,
             now: pass.now,
         }
     }
@@ -114,10 +122,12 @@ impl Pass<'_> {
                 credentials: said_of(&credentials),
                 invalid_spec: None,
                 deleting: self.deleting(),
+                rolled_back: self.rolled_back(),
             },
         );
         self.environment_transitions(&old_conditions(&self.row.status["conditions"]), &conditions);
         let outcome = self.outcome(&entries, pause.and_then(|pause| pause.until));
+        let outlook = self.outlook(&entries, &conditions, &resources);
         let status = self.status(plan, &entries, &conditions);
         let gauges = gauges(&entries, &conditions);
         let report = Report {
@@ -126,6 +136,7 @@ impl Pass<'_> {
             gone: self.gone.iter().map(keys::to_store).collect(),
             events: std::mem::take(&mut self.events),
             gauges,
+            outlook,
         };
         (report, outcome)
     }

@@ -78,6 +78,7 @@ pub(super) fn invalid_status(shared: &Shared, shard: &Shard, row: &EnvironmentRo
         credentials: said_of(&credentials),
         invalid_spec: Some(why),
         deleting: row.deletion_requested_at.is_some(),
+        rolled_back: None,
     };
     let conditions = conditions::environment(&old_conditions(&row.status["conditions"]), &facts);
     json!({ "observedGeneration": row.generation, "conditions": conditions })

@@ -183,6 +183,7 @@ impl FakeProvider {
             "PaintCrate" => {
                 if let Some(live) = state.live.get_mut(&place) {
                     live.colour = colour.unwrap_or_default();
+                    live.state = if live.colour == "cursed" { "broken" } else { "ok" }.to_owned();
                 }
             }
             "TagResource" => {

@@ -12,8 +12,9 @@ use model::{AwsAccountId, Environment, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use runtime::{Clock, Config, Deps, Handle, Runtime, SystemClock};
 use serde_json::{Value, json};
 use store::{
-    Claim, EnvironmentRow, EnvironmentUpdate, EventFilter, EventRow, ManagedResourceRow, NewEnvironment, NewRequest,
-    Precondition, RequestKind, SpecWrite, StatusPatch, Store,
+    ChangeLink, ChangeRow, ChangeUpdate, Claim, EnvironmentRow, EnvironmentUpdate, EventFilter, EventRow,
+    ManagedResourceRow, NewApproval, NewChange, NewEnvironment, NewRequest, Precondition, RequestKind, SpecWrite,
+    StatusPatch, Store,
 };
 use telemetry::Metrics;
 use testkit::postgres::TestDb;
@@ -160,6 +161,83 @@ impl Rig {
                 status: StatusPatch::Apply(&reset),
             }),
             ..EnvironmentUpdate::new(name, self.clock.now())
+        };
+        self.store.update_environment(&update).await.unwrap();
+    }
+
+    /// Writes a spec with its change, as the API does for a direct write.
+    pub(crate) async fn change(&self, name: &str, spec: Value, author: &str) -> ChangeRow {
+        let row = self.row(name).await;
+        let (generation, now) = (row.generation + 1, self.clock.now());
+        let status = move |old: &Value| engine::conditions::spec_written(old, generation, now);
+        let change = NewChange {
+            name: format!("{name}-change-{generation}"),
+            environment: name.to_owned(),
+            environment_uid: Some(row.uid),
+            phase: "Applying".to_owned(),
+            origin: Some("Direct".to_owned()),
+            apply: Some("Immediately".to_owned()),
+            author: author.to_owned(),
+            patch: json!({}),
+            base_revision: Some(row.revision),
+            applied_at: Some(now),
+            ..NewChange::default()
+        };
+        let update = EnvironmentUpdate {
+            spec: Some(SpecWrite {
+                claims: claims(name, &spec),
+                spec,
+                diff: json!([]),
+                author: author.to_owned(),
+                message: String::new(),
+                status: StatusPatch::Apply(&status),
+            }),
+            change: Some(ChangeLink::Create(change)),
+            ..EnvironmentUpdate::new(name, now)
+        };
+        self.store.update_environment(&update).await.unwrap().change.unwrap()
+    }
+
+    /// Waits until a change has a phase; answers it.
+    pub(crate) async fn phase(&self, name: &str, phase: &str) -> ChangeRow {
+        let what = format!("{name}: {phase}");
+        let found = eventually(&what, || async {
+            let row = self.store.get_change(name).await.unwrap();
+            (row.phase == phase || row.finished_at.is_some()).then_some(row)
+        })
+        .await;
+        assert_eq!(found.phase, phase, "{name} ended otherwise: {}", found.outcome);
+        found
+    }
+
+    /// Waits for the only open change of an environment.
+    pub(crate) async fn open_change(&self, name: &str) -> ChangeRow {
+        let uid = self.row(name).await.uid;
+        eventually("an open change", || async {
+            let mut open = self.store.open_changes(uid).await.unwrap();
+            (open.len() == 1).then(|| open.remove(0))
+        })
+        .await
+    }
+
+    /// Approves the steps that a change shows, as the API does once there are enough approvals.
+    pub(crate) async fn approve(&self, change: &ChangeRow, apply: &str) {
+        let now = self.clock.now();
+        let update =
+            ChangeUpdate { phase: Some("Applying".to_owned()), applied_at: Some(now), ..ChangeUpdate::default() };
+        let precondition = Precondition { resource_version: Some(change.resource_version), ..Precondition::default() };
+        let update = EnvironmentUpdate {
+            change: Some(ChangeLink::Update { name: change.name.clone(), precondition, update }),
+            approvals: vec![NewApproval {
+                environment_uid: change.environment_uid.unwrap(),
+                plan_hash: change.plan_hash.clone().unwrap(),
+                steps: serde_json::from_value(change.plan["gated"]["steps"].clone()).unwrap(),
+                apply: Some(apply.to_owned()),
+                approver: "carol".to_owned(),
+                now,
+                expires_at: now + SignedDuration::from_hours(24 * 8),
+            }],
+            ..EnvironmentUpdate::new(&change.environment, now)
         };
         self.store.update_environment(&update).await.unwrap();
     }

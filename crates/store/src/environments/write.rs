@@ -13,14 +13,20 @@ use uuid::Uuid;
 
 use super::claims::replace_in;
 use super::rows::{EnvironmentRow, KIND, Which, lock};
-use crate::changes::{ChangeRow, ChangeUpdate, NewChange, insert_change_in, update_change_in};
+use crate::approvals::{NewApproval, approve_in};
+use crate::changes::{
+    ChangeMove, ChangeRow, ChangeUpdate, NewChange, check_change_in, insert_change_in, move_changes_in,
+    update_change_in,
+};
 use crate::error::{Error, Result};
+use crate::events::{NewEvent, write_events_in};
+use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
 use crate::pool::{Store, transact};
 use crate::revisions::{RevisionRow, insert_revision_in};
 use crate::rows::{FromStoreRow, at};
-use crate::types::{Claim, Precondition};
+use crate::types::{Claim, Fence, Precondition};
 
 /// A new environment. Its generation and revision begin at 1 (the revision goes on from earlier ones of the same name).
 #[derive(Debug, Clone)]
@@ -79,6 +85,16 @@ pub struct EnvironmentUpdate<'a> {
     pub spec: Option<SpecWrite<'a>>,
     /// The change record to write or finish with it; written even if the spec turns out to be unchanged.
     pub change: Option<ChangeLink>,
+    /// A change that must still have this version.
+    pub while_change: Option<(&'a str, i64)>,
+    /// Moves of other changes that go with it.
+    pub moves: Vec<ChangeMove>,
+    /// Approvals of steps that are planned for the new spec.
+    pub approvals: Vec<NewApproval>,
+    /// Events about it.
+    pub events: Vec<NewEvent>,
+    /// Set when the daemon itself writes: the lease under which it does.
+    pub fence: Option<&'a Fence>,
     /// The caller's clock.
     pub now: Timestamp,
 }
@@ -96,6 +112,11 @@ impl<'a> EnvironmentUpdate<'a> {
             managed_fields: None,
             spec: None,
             change: None,
+            while_change: None,
+            moves: Vec::new(),
+            approvals: Vec::new(),
+            events: Vec::new(),
+            fence: None,
             now,
         }
     }
@@ -241,8 +262,14 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Writte
 
 async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Result<Written> {
     let mut pen = Pen::take(tx).await?;
+    if let Some(fence) = update.fence {
+        check_fence(tx, fence).await?;
+    }
     let current = lock(tx, Which::Name(update.name)).await?;
     current.check(update.precondition)?;
+    if let Some((name, version)) = update.while_change {
+        check_change_in(tx, name, version).await?;
+    }
     let said = |row: &EnvironmentRow| {
         (row.labels.clone(), row.annotations.clone(), row.finalizers.clone(), row.managed_fields.clone())
     };
@@ -317,6 +344,14 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
         };
         insert_revision_in(tx, &mut pen, &revision).await?;
     }
+    if !changed && !update.approvals.is_empty() {
+        pen.wake(&environment.name, &environment.account);
+    }
+    for approval in &update.approvals {
+        approve_in(tx, approval).await?;
+    }
+    move_changes_in(tx, &mut pen, &update.moves, update.now).await?;
+    write_events_in(tx, &mut pen, &update.events).await?;
     pen.put_down(tx).await?;
     Ok(Written { environment, changed, spec_changed: spec.is_some(), change })
 }
@@ -330,18 +365,24 @@ async fn link_change(
     now: Timestamp,
 ) -> Result<Option<ChangeRow>> {
     let revision = spec_changed.then_some(environment.revision);
+    let generation = spec_changed.then_some(environment.generation);
     match link {
         None => Ok(None),
         Some(ChangeLink::Create(new)) => {
             let new = NewChange {
                 environment_uid: Some(environment.uid),
                 revision: revision.or(new.revision),
+                generation: generation.or(new.generation),
                 ..new.clone()
             };
             insert_change_in(tx, pen, &new, now).await.map(Some)
         }
         Some(ChangeLink::Update { name, precondition, update }) => {
-            let update = ChangeUpdate { revision: revision.or(update.revision), ..update.clone() };
+            let update = ChangeUpdate {
+                revision: revision.or(update.revision),
+                generation: generation.or(update.generation),
+                ..update.clone()
+            };
             update_change_in(tx, pen, name, *precondition, &update).await.map(|(change, _)| Some(change))
         }
     }

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use store::{
-    Caps, ChangeFilter, ChangeLink, ChangeRow, ChangeUpdate, EnvironmentUpdate, Error, LoggedEvent, NewApproval,
-    NewChange, OperatorMode, OperatorRow, OperatorUpdate, PageRequest, Precondition,
+    Caps, ChangeFilter, ChangeLink, ChangeMove, ChangeRow, ChangeUpdate, ChangeWrite, EnvironmentUpdate, Error,
+    EventFilter, LoggedEvent, NewApproval, NewChange, OperatorMode, OperatorRow, OperatorUpdate, PageRequest,
+    Precondition,
 };
 use uuid::Uuid;
 
 use crate::postgres::test_database;
-use crate::support::{at, create, footprint, update_spec};
+use crate::support::{at, create, event, footprint, hold, update_spec};
 
 fn pending(name: &str) -> NewChange {
     NewChange {
@@ -25,6 +26,7 @@ fn pending(name: &str) -> NewChange {
         revision: None,
         expires_at: Some(at(3600)),
         finished_at: None,
+        ..NewChange::default()
     }
 }
 
@@ -112,6 +114,123 @@ async fn a_change_is_deleted_under_its_precondition() {
 }
 
 #[tokio::test]
+async fn a_withdrawn_change_is_shown_no_more_and_remembered_with_its_plan() {
+    let db = test_database().await;
+    let store = db.store();
+    let environment = create(&store, "prod").await;
+    let uid = environment.uid;
+    let open = NewChange { environment_uid: Some(uid), ..pending("c1") };
+    store.create_change(&open, at(1)).await.unwrap();
+    let approval = NewApproval {
+        environment_uid: uid,
+        plan_hash: "hash".to_owned(),
+        steps: vec!["print".to_owned()],
+        apply: Some("InWindow".to_owned()),
+        approver: "carol".to_owned(),
+        now: at(2),
+        expires_at: at(3600),
+    };
+    assert_eq!(store.approve(&approval).await.unwrap().apply.as_deref(), Some("InWindow"));
+    assert_eq!(store.open_changes(uid).await.unwrap().len(), 1);
+    assert_eq!(store.last_closed_change(uid, "hash").await.unwrap(), None);
+
+    let none = Precondition::default();
+    let outcome = json!({ "by": "alice" });
+    store.withdraw_change("c1", none, "Withdrawn", &outcome, at(5)).await.unwrap();
+    assert!(matches!(store.get_change("c1").await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        store.withdraw_change("c1", none, "Withdrawn", &outcome, at(6)).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert!(store.list_changes(&ChangeFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
+    assert!(store.open_changes(uid).await.unwrap().is_empty());
+    assert!(store.valid_approvals(uid, at(6)).await.unwrap().is_empty(), "its approvals are void");
+    let last = store.last_closed_change(uid, "hash").await.unwrap().unwrap();
+    assert_eq!((last.phase.as_str(), last.finished_at), ("Withdrawn", Some(at(5))));
+    let log = store.changes_since(0, &["Change"], 10).await.unwrap();
+    assert_eq!(log.last().unwrap().event, LoggedEvent::Deleted);
+}
+
+#[tokio::test]
+async fn a_move_from_a_version_that_is_gone_is_neither_made_nor_told() {
+    let db = test_database().await;
+    let store = db.store();
+    create(&store, "prod").await;
+    let fence = hold(&store, "one").await;
+    let created = store.create_change(&pending("c1"), at(1)).await.unwrap();
+    let to = |phase: &str, version| ChangeMove {
+        write: ChangeWrite::Update {
+            name: "c1".to_owned(),
+            version,
+            update: Box::new(ChangeUpdate { phase: Some(phase.to_owned()), ..ChangeUpdate::default() }),
+        },
+        events: vec![event(phase, "c1", 1)],
+    };
+    let opened =
+        ChangeMove { write: ChangeWrite::Open(Box::new(pending("c2"))), events: vec![event("Opened", "c2", 1)] };
+    let moves = [to("Applying", created.resource_version), to("Failed", created.resource_version), opened];
+    store.move_changes(&moves, &fence, at(2)).await.unwrap();
+    assert_eq!(store.get_change("c1").await.unwrap().phase, "Applying");
+    assert_eq!(store.get_change("c2").await.unwrap().created_at, at(2));
+    let events = store.recent_events(&EventFilter::default(), 10).await.unwrap();
+    let mut reasons: Vec<String> = events.into_iter().map(|event| event.reason).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["Applying", "Opened"]);
+    let before = footprint(&db.pool).await;
+    let stale = store::Fence { epoch: fence.epoch + 1, ..fence.clone() };
+    assert!(matches!(store.move_changes(&moves, &stale, at(3)).await, Err(Error::StaleEpoch { .. })));
+    assert_eq!(footprint(&db.pool).await, before);
+}
+
+#[tokio::test]
+async fn a_spec_its_approvals_and_the_end_of_another_change_are_written_together_or_not_at_all() {
+    let db = test_database().await;
+    let store = db.store();
+    let environment = create(&store, "prod").await;
+    let fence = hold(&store, "one").await;
+    let bad = store.create_change(&pending("bad"), at(1)).await.unwrap();
+    let settled = ChangeMove {
+        write: ChangeWrite::Update {
+            name: "bad".to_owned(),
+            version: bad.resource_version,
+            update: Box::new(ChangeUpdate {
+                phase: Some("RolledBack".to_owned()),
+                finished_at: Some(at(9)),
+                ..ChangeUpdate::default()
+            }),
+        },
+        events: Vec::new(),
+    };
+    let approval = NewApproval {
+        environment_uid: environment.uid,
+        plan_hash: "hash".to_owned(),
+        steps: vec!["print".to_owned()],
+        apply: None,
+        approver: "carol".to_owned(),
+        now: at(2),
+        expires_at: at(3600),
+    };
+    let stale = store::Fence { epoch: fence.epoch + 1, ..fence.clone() };
+    let update = EnvironmentUpdate {
+        change: Some(ChangeLink::Create(NewChange { base_revision: Some(1), ..pending("back") })),
+        moves: vec![settled],
+        approvals: vec![approval],
+        events: vec![event("ChangeRolledBack", "bad", 9)],
+        fence: Some(&stale),
+        ..update_spec("prod", json!({ "v": 2 }))
+    };
+    let before = footprint(&db.pool).await;
+    assert!(matches!(store.update_environment(&update).await, Err(Error::StaleEpoch { .. })));
+    assert_eq!(footprint(&db.pool).await, before);
+    let written = store.update_environment(&EnvironmentUpdate { fence: Some(&fence), ..update }).await.unwrap();
+    let change = written.change.unwrap();
+    assert_eq!((change.revision, change.generation, change.base_revision), (Some(2), Some(2), Some(1)));
+    assert_eq!(store.get_change("bad").await.unwrap().phase, "RolledBack");
+    assert_eq!(store.valid_approvals(environment.uid, at(3)).await.unwrap().len(), 1);
+    assert_eq!(store.recent_events(&EventFilter::default(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_approval_counts_until_it_runs_out_or_is_used_up() {
     let db = test_database().await;
     let store = db.store();
@@ -121,6 +240,7 @@ async fn an_approval_counts_until_it_runs_out_or_is_used_up() {
             environment_uid: environment.uid,
             plan_hash: hash.to_owned(),
             steps: Vec::new(),
+            apply: None,
             approver: approver.to_owned(),
             now: at(second),
             expires_at: at(second + 100),
@@ -149,6 +269,7 @@ async fn an_approval_counts_until_it_runs_out_or_is_used_up() {
         environment_uid: Uuid::new_v4(),
         plan_hash: "h".to_owned(),
         steps: Vec::new(),
+        apply: None,
         approver: "alice".to_owned(),
         now: at(0),
         expires_at: at(1),
@@ -165,6 +286,7 @@ async fn of_two_that_use_up_one_approval_one_gets_it() {
         environment_uid: environment.uid,
         plan_hash: "h".to_owned(),
         steps: Vec::new(),
+        apply: None,
         approver: "alice".to_owned(),
         now: at(0),
         expires_at: at(100),

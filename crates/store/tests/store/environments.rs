@@ -191,6 +191,7 @@ async fn the_change_record_is_written_with_the_spec_and_names_its_revision() {
         revision: None,
         expires_at: None,
         finished_at: Some(at(10)),
+        ..NewChange::default()
     };
     let update =
         EnvironmentUpdate { change: Some(ChangeLink::Create(change)), ..update_spec("prod", json!({ "a": 1 })) };

@@ -63,6 +63,7 @@ async fn every_operation_runs_and_is_observed() {
         resources: &[],
         gone: &[],
         events: &[event("A", "a", 1)],
+        changes: &[],
         now: at(1),
     };
     store.record_pass(&pass, &fence).await.unwrap();
@@ -84,6 +85,7 @@ async fn every_operation_runs_and_is_observed() {
         revision: None,
         expires_at: None,
         finished_at: None,
+        ..NewChange::default()
     };
     store.create_change(&change, at(1)).await.unwrap();
     store.list_changes(&ChangeFilter::default(), &all).await.unwrap();
@@ -92,6 +94,7 @@ async fn every_operation_runs_and_is_observed() {
         environment_uid: uid,
         plan_hash: "h".to_owned(),
         steps: Vec::new(),
+        apply: None,
         approver: "alice".to_owned(),
         now: at(1),
         expires_at: at(2),

@@ -74,6 +74,7 @@ async fn each_write_says_what_to_look_at() {
         environment_uid: environment.uid,
         plan_hash: "h".to_owned(),
         steps: Vec::new(),
+        apply: None,
         approver: "alice".to_owned(),
         now: at(0),
         expires_at: at(1),

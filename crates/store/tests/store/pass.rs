@@ -21,6 +21,7 @@ async fn a_pass_that_changed_nothing_writes_nothing_at_all() {
         resources: &resources,
         gone: &[],
         events: &[event("Adopted", "a", 1)],
+        changes: &[],
         now: at(1),
     };
     let recorded = store.record_pass(&pass, &fence).await.unwrap();
@@ -56,6 +57,7 @@ async fn what_a_superseded_pass_saw_and_did_is_kept_and_its_status_is_not() {
         resources: &[upsert("a", json!(1))],
         gone: &[alarm("old"), alarm("never")],
         events: &[event("Repaired", "a", 1)],
+        changes: &[],
         now: at(1),
     };
     let recorded = store.record_pass(&pass, &fence).await.unwrap();
@@ -87,6 +89,7 @@ async fn a_pass_is_written_whole_or_not_at_all() {
         resources: &[upsert("a", json!(1))],
         gone: &[],
         events: &[event("Bad", "nul \u{0}", 1)],
+        changes: &[],
         now: at(1),
     };
     assert!(matches!(store.record_pass(&pass, &fence).await, Err(Error::Rejected { .. })));

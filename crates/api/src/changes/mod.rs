@@ -1,16 +1,20 @@
-//! `changes`: desired-state changes as objects, with author, message, plan and outcome.
+//! `changes`: governed changes of desired state as objects, with author, message, plan, approvals and outcome.
+
+pub(crate) mod decide;
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use engine::changes::{Apply, Phase};
 use http::{HeaderMap, StatusCode};
 use model::env::{API_VERSION, KIND};
 use model::problem::{Problems, Reason};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::approvals::CHANGE;
 use crate::environments::actions::input;
 use crate::environments::delete::preconditions;
 use crate::environments::edit::{self, Edit, Edited, Record, change_name};
@@ -18,12 +22,10 @@ use crate::environments::write::patched;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Actor, Asking, Body, FieldValidation, Name, Params};
 use crate::filter::Filter;
+use crate::happened::{About, happened};
 use crate::objects::Kind;
 use crate::state::ApiState;
 use crate::{lists, wire};
-
-/// The kind.
-const CHANGE: &str = "Change";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -48,6 +50,9 @@ struct PostedSpec {
     #[serde(default)]
     message: String,
     patch: Value,
+    /// When approved steps run; as policy keeps its windows, if not said.
+    #[serde(default)]
+    apply: Option<Apply>,
 }
 
 impl Posted {
@@ -66,7 +71,7 @@ impl Posted {
     }
 }
 
-/// `POST changes`: applied at once as a new revision; steps that policy gates wait inside its plan.
+/// `POST changes`: applied at once as a new revision, unless its plan has steps that wait for approval, or is not known.
 pub(crate) async fn create(
     State(state): State<Arc<ApiState>>,
     params: Params,
@@ -79,7 +84,7 @@ pub(crate) async fn create(
     if !problems.is_empty() {
         return Err(ApiError::invalid(CHANGE, "", problems));
     }
-    let Posted { spec: PostedSpec { environment, message, patch }, .. } = posted;
+    let Posted { spec: PostedSpec { environment, message, patch, apply }, .. } = posted;
     let mut edit = Edit::from(&params, &headers, actor.0)?;
     if !message.is_empty() {
         edit.message = edit::message(&message)?;
@@ -90,7 +95,7 @@ pub(crate) async fn create(
         return Err(ApiError::field("fieldValidation", Reason::FieldValueNotSupported, rule));
     }
     let name = change_name(&environment, state.now());
-    edit.record = Record::Posted { name, patch: kept(&patch), plan: true };
+    edit.record = Record::Posted { name, patch: kept(&patch), apply };
     let make = |row: &store::EnvironmentRow| {
         let mut document = patched(row, &patch);
         // A change says what is wanted, not who owns it, nor what holds it.
@@ -139,26 +144,42 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, as
     lists::one(Kind::Change, wire::change(&row), &asking, &state)
 }
 
-/// `DELETE changes/{name}`: the record goes; what it changed stays.
+/// `DELETE changes/{name}`: an open one is withdrawn, and its approvals are void; of one that has ended the record goes.
+/// What it changed stays either way.
 pub(crate) async fn delete(
     State(state): State<Arc<ApiState>>,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
+    actor: Actor,
     Body(options): Body,
 ) -> ApiResult {
     let (precondition, dry_run) = preconditions(&params, &headers, &options)?;
-    let row = if dry_run {
-        state.store.get_change(&name).await?
-    } else {
-        state.store.delete_change(&name, precondition).await?
-    };
-    let deleted = json!({
+    let row = state.store.get_change(&name).await?;
+    if dry_run {
+        return Ok(deleted(&row));
+    }
+    if row.finished_at.is_some() {
+        return Ok(deleted(&state.store.delete_change(&name, precondition).await?));
+    }
+    let now = state.now();
+    let outcome = json!({ "reason": "Withdrawn", "by": actor.0, "at": now });
+    let phase = Phase::Withdrawn.to_string();
+    let row = state.store.withdraw_change(&name, precondition, &phase, &outcome, now).await?;
+    let message = format!("{} withdrew change {name} (by {})", actor.0, row.author);
+    if let Ok(environment) = state.store.get_environment(&row.environment).await {
+        happened(&state, About::Environment(&environment), "ChangeWithdrawn", message).await;
+    }
+    Ok(deleted(&row))
+}
+
+fn deleted(row: &store::ChangeRow) -> Response {
+    Json(json!({
         "apiVersion": "v1",
         "kind": "Status",
         "metadata": {},
         "status": "Success",
         "details": { "group": wire::GROUP, "kind": "changes", "name": row.name, "uid": row.uid },
-    });
-    Ok(Json(deleted).into_response())
+    }))
+    .into_response()
 }

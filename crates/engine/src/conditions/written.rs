@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// `Ready` and `Synced` become Unknown until AWS was looked at; the plan of the old spec is dropped. The rest stays,
 /// `observedGeneration` too: it is the generation that the daemon has worked on.
-pub(super) fn spec_written(old: &Value, generation: i64, now: Timestamp) -> Value {
+pub fn spec_written(old: &Value, generation: i64, now: Timestamp) -> Value {
     let mut status = match old {
         Value::Object(status) => status.clone(),
         _ => Map::new(),

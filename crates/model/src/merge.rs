@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Applies a merge patch.
-pub(crate) fn apply(target: &mut Value, patch: &Value) {
+pub fn apply(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         target.clone_from(patch);
         return;
@@ -23,7 +23,7 @@ pub(crate) fn apply(target: &mut Value, patch: &Value) {
 
 /// The patch that makes `new` of `old`; `None` when they are equal. Documents hold no null, which a merge patch could
 /// not write.
-pub(crate) fn between(old: &Value, new: &Value) -> Option<Value> {
+pub fn between(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;
     }

@@ -1,5 +1,7 @@
 //! Changes: governed changes of desired state, from the patch to what became of it. Phases are words to the store.
 
+mod moves;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +15,9 @@ use crate::operation::Operation;
 use crate::pool::{Store, transact};
 use crate::rows::{FromStoreRow, at, at_optional, document, optional_timestamp, timestamp};
 use crate::types::{Page, PageRequest, Precondition};
+
+pub use moves::{ChangeMove, ChangeWrite};
+pub(crate) use moves::{check_change_in, move_changes_in};
 
 /// How the API names the kind, also in the object log.
 const KIND: &str = "Change";
@@ -30,8 +35,14 @@ pub struct ChangeRow {
     pub environment_uid: Option<Uuid>,
     /// Changes with every change of the object.
     pub resource_version: i64,
-    /// `Pending`, `Approved`, `Applied`, `Rejected`, `Failed`, …
+    /// `Pending`, `PendingApproval`, `Applying`, `Converged`, …
     pub phase: String,
+    /// How it came about.
+    #[serde(default)]
+    pub origin: Option<String>,
+    /// When approved steps run.
+    #[serde(default)]
+    pub apply: Option<String>,
     /// Who.
     pub author: String,
     /// Why.
@@ -44,10 +55,28 @@ pub struct ChangeRow {
     pub plan_hash: Option<String>,
     /// Who approved, when; an array.
     pub approvals: Value,
+    /// Who must approve; JSON null: nobody.
+    #[serde(default)]
+    pub requires: Value,
+    /// What holds it now; JSON null: nothing.
+    #[serde(default)]
+    pub waiting: Value,
     /// What became of it: reasons, problems; JSON null while open.
     pub outcome: Value,
     /// The revision it became.
     pub revision: Option<i64>,
+    /// The revision before it.
+    #[serde(default)]
+    pub base_revision: Option<i64>,
+    /// The generation that its spec became, or whose steps it is about.
+    #[serde(default)]
+    pub generation: Option<i64>,
+    /// Who sets the fields once it is applied.
+    #[serde(default)]
+    pub field_manager: Option<String>,
+    /// When its spec was written, or its steps were approved.
+    #[serde(default)]
+    pub applied_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it lapses if nobody acts.
@@ -57,7 +86,7 @@ pub struct ChangeRow {
 }
 
 /// A change to record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewChange {
     /// Unique name, made by the caller.
     pub name: String,
@@ -67,6 +96,10 @@ pub struct NewChange {
     pub environment_uid: Option<Uuid>,
     /// First phase.
     pub phase: String,
+    /// How it came about.
+    pub origin: Option<String>,
+    /// When approved steps run.
+    pub apply: Option<String>,
     /// Who.
     pub author: String,
     /// Why.
@@ -77,10 +110,20 @@ pub struct NewChange {
     pub plan: Value,
     /// Hash of that plan.
     pub plan_hash: Option<String>,
+    /// Who must approve, or JSON null.
+    pub requires: Value,
     /// What became of it already, or JSON null.
     pub outcome: Value,
     /// The revision it became; filled in when the change is written together with a new spec.
     pub revision: Option<i64>,
+    /// The revision before it.
+    pub base_revision: Option<i64>,
+    /// The generation that its spec became; filled in likewise.
+    pub generation: Option<i64>,
+    /// Who sets the fields once it is applied.
+    pub field_manager: Option<String>,
+    /// When its spec was written.
+    pub applied_at: Option<Timestamp>,
     /// When it lapses if nobody acts.
     pub expires_at: Option<Timestamp>,
     /// Set when it is finished as soon as it is recorded.
@@ -98,10 +141,20 @@ pub struct ChangeUpdate {
     pub plan_hash: Option<String>,
     /// All approvals.
     pub approvals: Option<Value>,
+    /// Who must approve.
+    pub requires: Option<Value>,
+    /// What holds it now; JSON null: nothing.
+    pub waiting: Option<Value>,
     /// What became of it.
     pub outcome: Option<Value>,
     /// The revision it became.
     pub revision: Option<i64>,
+    /// The revision before it.
+    pub base_revision: Option<i64>,
+    /// The generation that its spec became.
+    pub generation: Option<i64>,
+    /// When its spec was written, or its steps were approved.
+    pub applied_at: Option<Timestamp>,
     /// New lapse time.
     pub expires_at: Option<Timestamp>,
     /// Set when it is finished.
@@ -128,14 +181,22 @@ impl FromStoreRow for ChangeRow {
             environment_uid: row.try_get("environment_uid")?,
             resource_version: row.try_get("resource_version")?,
             phase: row.try_get("phase")?,
+            origin: row.try_get("origin")?,
+            apply: row.try_get("apply")?,
             author: row.try_get("author")?,
             message: row.try_get("message")?,
             patch: document(row, "patch")?,
             plan: document(row, "plan")?,
             plan_hash: row.try_get("plan_hash")?,
             approvals: document(row, "approvals")?,
+            requires: row.try_get::<Option<Value>, _>("requires")?.unwrap_or_default(),
+            waiting: row.try_get::<Option<Value>, _>("waiting")?.unwrap_or_default(),
             outcome: document(row, "outcome")?,
             revision: row.try_get("revision")?,
+            base_revision: row.try_get("base_revision")?,
+            generation: row.try_get("generation")?,
+            field_manager: row.try_get("field_manager")?,
+            applied_at: optional_timestamp(row, "applied_at")?,
             created_at: timestamp(row, "created_at")?,
             expires_at: optional_timestamp(row, "expires_at")?,
             finished_at: optional_timestamp(row, "finished_at")?,
@@ -158,8 +219,10 @@ pub(crate) async fn insert_change_in(
     }
     let row = sqlx::query(
         "INSERT INTO changes (uid, name, environment, environment_uid, resource_version, phase, author, message, patch,
-                              plan, plan_hash, approvals, outcome, revision, created_at, expires_at, finished_at)
-         VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $13, $14, $15)
+                              plan, plan_hash, approvals, outcome, revision, created_at, expires_at, finished_at,
+                              origin, apply, requires, base_revision, generation, field_manager, applied_at)
+         VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $13, $14, $15,
+                 $16, $17, $18, $19, $20, $21, $22)
          RETURNING *",
     )
     .bind(&new.name)
@@ -177,6 +240,13 @@ pub(crate) async fn insert_change_in(
     .bind(at(now))
     .bind(at_optional(new.expires_at))
     .bind(at_optional(new.finished_at))
+    .bind(&new.origin)
+    .bind(&new.apply)
+    .bind(&new.requires)
+    .bind(new.base_revision)
+    .bind(new.generation)
+    .bind(&new.field_manager)
+    .bind(at_optional(new.applied_at))
     .fetch_one(tx)
     .await?;
     let change = ChangeRow::from_row(&row)?;
@@ -192,8 +262,10 @@ pub(crate) async fn update_change_in(
     precondition: Precondition,
     update: &ChangeUpdate,
 ) -> Result<(ChangeRow, bool)> {
-    let row =
-        sqlx::query("SELECT * FROM changes WHERE name = $1 FOR UPDATE").bind(name).fetch_optional(&mut *tx).await?;
+    let row = sqlx::query("SELECT * FROM changes WHERE name = $1 AND withdrawn_at IS NULL FOR UPDATE")
+        .bind(name)
+        .fetch_optional(&mut *tx)
+        .await?;
     let current = row.as_ref().map(ChangeRow::from_row).transpose()?.ok_or_else(|| Error::not_found(KIND, name))?;
     if precondition.uid.is_some_and(|uid| uid != current.uid) {
         return Err(Error::not_found(KIND, name));
@@ -205,11 +277,17 @@ pub(crate) async fn update_change_in(
         "UPDATE changes SET resource_version = $2, phase = coalesce($3, phase), plan = coalesce($4, plan),
                 plan_hash = coalesce($5, plan_hash), approvals = coalesce($6, approvals),
                 outcome = coalesce($7, outcome), revision = coalesce($8, revision),
-                expires_at = coalesce($9, expires_at), finished_at = coalesce($10, finished_at)
+                expires_at = coalesce($9, expires_at), finished_at = coalesce($10, finished_at),
+                requires = coalesce($11, requires), waiting = coalesce($12, waiting),
+                base_revision = coalesce($13, base_revision), generation = coalesce($14, generation),
+                applied_at = coalesce($15, applied_at)
          WHERE uid = $1
-           AND (phase, plan, plan_hash, approvals, outcome, revision, expires_at, finished_at) IS DISTINCT FROM
+           AND (phase, plan, plan_hash, approvals, outcome, revision, expires_at, finished_at, requires, waiting,
+                base_revision, generation, applied_at) IS DISTINCT FROM
                (coalesce($3, phase), coalesce($4, plan), coalesce($5, plan_hash), coalesce($6, approvals),
-                coalesce($7, outcome), coalesce($8, revision), coalesce($9, expires_at), coalesce($10, finished_at))
+                coalesce($7, outcome), coalesce($8, revision), coalesce($9, expires_at), coalesce($10, finished_at),
+                coalesce($11, requires), coalesce($12, waiting), coalesce($13, base_revision),
+                coalesce($14, generation), coalesce($15, applied_at))
          RETURNING *",
     )
     .bind(current.uid)
@@ -222,6 +300,11 @@ pub(crate) async fn update_change_in(
     .bind(update.revision)
     .bind(at_optional(update.expires_at))
     .bind(at_optional(update.finished_at))
+    .bind(&update.requires)
+    .bind(&update.waiting)
+    .bind(update.base_revision)
+    .bind(update.generation)
+    .bind(at_optional(update.applied_at))
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok((current, false)) };
@@ -274,7 +357,7 @@ impl Store {
     pub async fn delete_change(&self, name: &str, precondition: Precondition) -> Result<ChangeRow> {
         transact!(self, Operation::UpdateChange, |tx| async {
             let mut pen = Pen::take(tx).await?;
-            let row = sqlx::query("DELETE FROM changes WHERE name = $1 RETURNING *")
+            let row = sqlx::query("DELETE FROM changes WHERE name = $1 AND withdrawn_at IS NULL RETURNING *")
                 .bind(name)
                 .fetch_optional(&mut *tx)
                 .await?
@@ -296,8 +379,10 @@ impl Store {
     /// One change.
     pub async fn get_change(&self, name: &str) -> Result<ChangeRow> {
         self.timed(Operation::ReadChanges, async {
-            let row =
-                sqlx::query("SELECT * FROM changes WHERE name = $1").bind(name).fetch_optional(self.pool()).await?;
+            let row = sqlx::query("SELECT * FROM changes WHERE name = $1 AND withdrawn_at IS NULL")
+                .bind(name)
+                .fetch_optional(self.pool())
+                .await?;
             row.as_ref().map(ChangeRow::from_row).transpose()?.ok_or_else(|| Error::not_found(KIND, name))
         })
         .await
@@ -310,7 +395,7 @@ impl Store {
                 "SELECT c.resource_version AS store_version, h.*
                  FROM counter c LEFT JOIN LATERAL (
                      SELECT * FROM changes
-                     WHERE name > $1 AND ($2::text IS NULL OR environment = $2)
+                     WHERE withdrawn_at IS NULL AND name > $1 AND ($2::text IS NULL OR environment = $2)
                        AND (cardinality($3::text[]) = 0 OR phase = ANY ($3))
                        AND (NOT $4 OR finished_at IS NULL)
                      ORDER BY name LIMIT $5

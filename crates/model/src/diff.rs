@@ -1,14 +1,14 @@
 //! How two specs differ, field by field, for revisions. Plain environment values are masked: a diff is read more widely
 //! than the spec.
 
-use model::problem::join;
+use crate::problem::join;
 use serde_json::{Map, Value, json};
 
 const MASK: &str = "(masked)";
 
 /// The fields that differ: `[{ "field": …, "from": …, "to": … }]`, in the order of their paths. A side that is not there
 /// is null.
-pub(crate) fn fields(old: &Value, new: &Value) -> Value {
+pub fn fields(old: &Value, new: &Value) -> Value {
     let mut found = Vec::new();
     walk(&[], old, new, &mut found);
     Value::Array(found)

@@ -1,0 +1,170 @@
+//! Moves of changes by those who work on their environments, and what those look for: the open ones, and the last about
+//! the same plan.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::{ChangeRow, ChangeUpdate, KIND, NewChange, insert_change_in, update_change_in, wake};
+use crate::approvals::void_in;
+use crate::error::{Error, Result};
+use crate::events::{NewEvent, write_events_in};
+use crate::leases::check_fence;
+use crate::object_log::{LoggedEvent, Pen};
+use crate::operation::Operation;
+use crate::pool::{Store, transact};
+use crate::rows::{FromStoreRow, at};
+use crate::types::{Fence, Precondition};
+
+/// A move of a change, with what is told of it. A move from a version that is no longer the stored one is not made and not
+/// told: somebody else moved it meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeMove {
+    /// What is written.
+    pub write: ChangeWrite,
+    /// What is told, if it is written.
+    pub events: Vec<NewEvent>,
+}
+
+/// What is written of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChangeWrite {
+    /// A new one.
+    Open(Box<NewChange>),
+    /// An update of one that has this version.
+    Update {
+        /// Its name.
+        name: String,
+        /// What it must still be.
+        version: i64,
+        /// What becomes of it.
+        update: Box<ChangeUpdate>,
+    },
+}
+
+/// Refuses what was decided about another version of a change. The caller holds the pen, so that nobody writes it meanwhile.
+pub(crate) async fn check_change_in(tx: &mut PgConnection, name: &str, version: i64) -> Result<()> {
+    let current: Option<i64> =
+        sqlx::query_scalar("SELECT resource_version FROM changes WHERE name = $1 AND withdrawn_at IS NULL")
+            .bind(name)
+            .fetch_optional(tx)
+            .await?;
+    match current {
+        None => Err(Error::not_found(KIND, name)),
+        Some(current) if current != version => Err(Error::Conflict { current }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Makes moves; the caller holds the pen. Wakes nobody: whoever moves a change this way works on its environment.
+pub(crate) async fn move_changes_in(
+    tx: &mut PgConnection,
+    pen: &mut Pen,
+    moves: &[ChangeMove],
+    now: Timestamp,
+) -> Result<()> {
+    for one in moves {
+        let made = match &one.write {
+            ChangeWrite::Open(new) => insert_change_in(tx, pen, new, now).await.map(|_| true),
+            ChangeWrite::Update { name, version, update } => {
+                let precondition = Precondition { resource_version: Some(*version), ..Precondition::default() };
+                update_change_in(tx, pen, name, precondition, update).await.map(|(_, written)| written)
+            }
+        };
+        match made {
+            Ok(true) => drop(write_events_in(tx, pen, &one.events).await?),
+            Ok(false) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Makes moves of changes, under the owner's lease.
+    ///
+    /// # Errors
+    /// `StaleEpoch`.
+    pub async fn move_changes(&self, moves: &[ChangeMove], fence: &Fence, now: Timestamp) -> Result<()> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        transact!(self, Operation::UpdateChange, |tx| async {
+            let mut pen = Pen::take(tx).await?;
+            check_fence(tx, fence).await?;
+            move_changes_in(tx, &mut pen, moves, now).await?;
+            pen.put_down(tx).await
+        })
+    }
+
+    /// Withdraws an open change: it is shown no more, its approvals are void, and it is remembered under `phase`. Wakes the
+    /// environment's owner.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`.
+    pub async fn withdraw_change(
+        &self,
+        name: &str,
+        precondition: Precondition,
+        phase: &str,
+        outcome: &Value,
+        now: Timestamp,
+    ) -> Result<ChangeRow> {
+        transact!(self, Operation::UpdateChange, |tx| async {
+            let mut pen = Pen::take(tx).await?;
+            let update = ChangeUpdate {
+                phase: Some(phase.to_owned()),
+                outcome: Some(outcome.clone()),
+                finished_at: Some(now),
+                ..ChangeUpdate::default()
+            };
+            let (mut change, _) = update_change_in(tx, &mut pen, name, precondition, &update).await?;
+            change.resource_version = pen.next();
+            sqlx::query("UPDATE changes SET withdrawn_at = $2, resource_version = $3 WHERE uid = $1")
+                .bind(change.uid)
+                .bind(at(now))
+                .bind(change.resource_version)
+                .execute(&mut *tx)
+                .await?;
+            if let (Some(uid), Some(hash)) = (change.environment_uid, &change.plan_hash) {
+                void_in(tx, uid, hash, now).await?;
+            }
+            pen.log((KIND, name), change.resource_version, LoggedEvent::Deleted, &change)?;
+            wake(tx, &mut pen, &change).await?;
+            pen.put_down(tx).await?;
+            Ok(change)
+        })
+    }
+
+    /// The open changes of an environment, oldest first.
+    pub async fn open_changes(&self, environment_uid: Uuid) -> Result<Vec<ChangeRow>> {
+        self.timed(Operation::ReadChanges, async {
+            let rows = sqlx::query(
+                "SELECT * FROM changes WHERE environment_uid = $1 AND finished_at IS NULL ORDER BY created_at, name",
+            )
+            .bind(environment_uid)
+            .fetch_all(self.pool())
+            .await?;
+            ChangeRow::from_rows(&rows)
+        })
+        .await
+    }
+
+    /// The change of an environment about this plan that ended last, withdrawn ones too.
+    pub async fn last_closed_change(&self, environment_uid: Uuid, plan_hash: &str) -> Result<Option<ChangeRow>> {
+        self.timed(Operation::ReadChanges, async {
+            let row = sqlx::query(
+                "SELECT * FROM changes WHERE environment = (SELECT name FROM environments WHERE uid = $1)
+                    AND environment_uid = $1 AND plan_hash = $2 AND finished_at IS NOT NULL
+                 ORDER BY finished_at DESC LIMIT 1",
+            )
+            .bind(environment_uid)
+            .bind(plan_hash)
+            .fetch_optional(self.pool())
+            .await?;
+            row.as_ref().map(ChangeRow::from_row).transpose()
+        })
+        .await
+    }
+}
