@@ -85,6 +85,7 @@ impl<'a, D: model::Object> Expansion<'a, D> {
             parent: None,
             follows: None,
             watch_only: false,
+            existing: false,
         });
         let last = self.nodes.len() - 1;
         NodeBuilder { node: &mut self.nodes[last] }
@@ -120,5 +121,11 @@ impl NodeBuilder<'_> {
     pub fn watch_only(self) -> Self {
         self.node.watch_only = true;
         self
+    }
+
+    /// The document names the object as existing: it is watched, and let go if it was managed before.
+    pub fn existing(self) -> Self {
+        self.node.existing = true;
+        self.watch_only()
     }
 }

@@ -24,6 +24,8 @@ pub struct Node {
     pub follows: Option<Follow>,
     /// Looked at, neither claimed nor managed.
     pub watch_only: bool,
+    /// Watched because the document names it as existing: it is somebody else's, even if it was ours before.
+    pub existing: bool,
 }
 
 /// Reading a node starts at an output of another one.

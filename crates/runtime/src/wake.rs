@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use store::{Notification, PendingRequest, RequestKind};
+use store::{LoggedEvent, Notification, PendingRequest, RequestKind};
 use telemetry::ErrorChain;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -139,6 +139,13 @@ impl Wake {
         let last = changes.last().map(|change| change.resource_version);
         self.version = Some(last.filter(|_| full).unwrap_or(newest));
         for change in &changes {
+            if change.event == LoggedEvent::Deleted {
+                self.polled.remove(&change.name);
+                if self.shared.holdings.looks_after(&change.name) {
+                    self.add(&change.name, Priority::User);
+                }
+                continue;
+            }
             let wanted: Wanted = (
                 change.object["uid"].clone(),
                 change.object["generation"].clone(),

@@ -5,7 +5,7 @@ use serde_json::json;
 use store::NewApproval;
 
 use crate::support::rig::spec;
-use crate::support::{Rig, eventually};
+use crate::support::{Fault, Rig, eventually};
 
 async fn approve_everything(rig: &Rig, name: &str) {
     let row = eventually("a plan to approve", || async {
@@ -142,5 +142,42 @@ async fn an_environment_that_others_hold_too_stays_when_our_part_is_done_and_goe
     // They are done too.
     rig.store.update_environment(&finalizers(&[])).await.unwrap();
     eventually("it is gone", || async { rig.is_gone("prod").await.then_some(()) }).await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_document_names_as_existing_is_let_go_and_never_deleted() {
+    let rig = Rig::new().await;
+    let policy = json!({ "onRemove": "Delete" });
+    rig.declare("prod", spec(&[("one", "red"), ("two", "blue")], policy.clone())).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let given = spec(&[("one", "red"), ("two", "existing")], policy);
+    let plan = rig.ask(store::RequestKind::Plan, "prod", json!({ "spec": given })).await;
+    assert_eq!((&plan["hash"], &plan["removed"][0]["onRemove"]), (&json!(null), &json!("Retain")));
+    rig.redeclare("prod", given).await;
+    eventually("two is let go", || async { rig.events("Orphaned").await.pop() }).await;
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert!(rig.cloud.get("Crate", "two").is_some());
+    assert_eq!(rig.store.claims_of(rig.row("prod").await.uid).await.unwrap().len(), 1);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_whose_creation_nobody_recorded_leaves_with_its_item() {
+    let rig = Rig::new().await;
+    let policy = json!({ "onRemove": "Delete" });
+    rig.cloud.fail_next(Fault::Hang);
+    rig.declare("prod", spec(&[("one", "red")], policy.clone())).await;
+    let mortal = rig.start_mortal();
+    rig.cloud.hanging.notified().await;
+    mortal.kill();
+    rig.redeclare("prod", spec(&[("two", "blue")], policy)).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Blocked", "True ApprovalRequired").await;
+    approve_everything(&rig, "prod").await;
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert!(rig.cloud.get("Crate", "one").is_none(), "it is not left behind");
+    assert!(rig.cloud.get("Crate", "two").is_some());
     runtime.shutdown().await;
 }

@@ -24,6 +24,6 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
         Desired { name: name.clone(), container_insights: spec.container_insights, tags: expansion.tags().clone() };
     let node = expansion.add(&name, "spec.cluster", desired);
     if spec.existing.is_some() {
-        node.watch_only();
+        node.existing();
     }
 }

@@ -55,7 +55,7 @@ fn a_cluster_given_as_existing_is_only_watched() {
     let environment = testkit::fixtures::environment(document);
     let graph = engine::expand(&crate::registry(), &environment, "test").unwrap();
     let node = graph.get(&crate::testing::key("EcsCluster", "shared")).unwrap();
-    assert!(node.watch_only);
+    assert!(node.watch_only && node.existing);
     assert!(graph.claims().all(|node| node.key.kind.as_str() != "EcsCluster"));
 }
 

@@ -9,6 +9,7 @@ use engine::graph::Follow;
 use engine::{EnvironmentPlan, Graph};
 use jiff::Timestamp;
 use model::env::OnDelete;
+use model::plan::Verb;
 use model::{Observation, ResourceKey, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -23,10 +24,13 @@ impl Pass<'_> {
     /// Finds what is on its way out.
     pub(super) fn find_leaving(&mut self) {
         self.leaving = leaving(&self.document.graph, &self.rows, self.deleting());
-    }
-
-    fn deletes(&self) -> bool {
-        fate(&self.document, self.deleting()) == OnDelete::Delete
+        // Created by a pass that did not live to record it, and taken out of the document since.
+        for row in self.unresolved.iter().filter(|row| row.body["verb"] == json!(Verb::Create)) {
+            let key = crate::keys::from_store(&row.resource);
+            if let Some(key) = key.filter(|key| self.document.graph.get(key).is_none()) {
+                self.leaving.entry(key).or_default();
+            }
+        }
     }
 
     /// Whether an object may be removed now: what needs it goes first. True for what stays.
@@ -42,14 +46,15 @@ impl Pass<'_> {
 
     /// Strikes off what is gone, or is let go. Answers whether anything was.
     pub(super) fn settle_leaving(&mut self, plan: &EnvironmentPlan) -> bool {
-        let deletes = self.deletes();
         let open: BTreeSet<ResourceKey> =
             self.unresolved.iter().filter_map(|row| crate::keys::from_store(&row.resource)).collect();
         let keys: Vec<ResourceKey> =
             self.leaving.keys().filter(|key| !self.gone.contains(*key) && !open.contains(*key)).cloned().collect();
         let before = self.gone.len();
         for key in keys {
-            if !deletes {
+            if self.document.graph.get(&key).is_some_and(|node| node.existing) {
+                self.let_go(&key, "the document names it as existing");
+            } else if fate(&self.document, self.deleting(), &key) == OnDelete::Retain {
                 self.let_go(&key, "it is no longer declared, and policy.onRemove is Retain");
             } else if self.shared.registry.of(&key).is_none() {
                 self.let_go(&key, "this release does not know its kind");
@@ -135,8 +140,11 @@ pub(super) fn leaving(
     leaving
 }
 
-/// What becomes of objects on their way out.
-pub(super) fn fate(document: &Document, deleting: bool) -> OnDelete {
+/// What becomes of an object on its way out.
+pub(super) fn fate(document: &Document, deleting: bool, key: &ResourceKey) -> OnDelete {
+    if document.graph.get(key).is_some_and(|node| node.existing) {
+        return OnDelete::Retain;
+    }
     let policy = &document.environment.spec.policy;
     if deleting { policy.on_delete } else { policy.on_remove }
 }

@@ -8,7 +8,7 @@ use engine::guard::Pause;
 use model::env::{Mode, OnDelete};
 use model::{AwsAccountId, Class, ResourceKey};
 use serde_json::json;
-use store::{EnvironmentFilter, EnvironmentRow, OperatorMode, OperatorRow, PageRequest, StatusOutcome};
+use store::{EnvironmentRow, OperatorMode, OperatorRow, StatusOutcome};
 use telemetry::ErrorChain;
 
 use super::document::{Document, InvalidSpec};
@@ -94,7 +94,10 @@ async fn pass(shared: &Shared, shard: &Shard, name: &EnvName, row: EnvironmentRo
     };
     let result = pass.work().await;
     let memory = std::mem::replace(&mut pass.memory, Memory::new(pass.row.uid, shard.fence.epoch));
-    shared.keep_memory(name, memory);
+    // A shard that is lost was forgotten, and is not to be remembered again.
+    if !shard.stop.is_cancelled() {
+        shared.keep_memory(name, memory);
+    }
     if result.is_err() {
         // Not handled: the next pass is to answer them.
         shared.keep_requests(name, requests);
@@ -387,8 +390,8 @@ pub(super) fn pause_of(row: &EnvironmentRow, now: jiff::Timestamp) -> Option<Pau
 async fn cap_limit(shared: &Shared, operator: &OperatorRow) -> Result<Option<u64>, Halt> {
     let count = operator.caps.count.map(i64::unsigned_abs).or(shared.config.cap_count);
     let Some(share) = operator.caps.share.or(shared.config.cap_share) else { return Ok(count) };
-    let all = shared.store.list_environments(&EnvironmentFilter::default(), &PageRequest::default()).await?;
+    let all = shared.store.count_environments().await?;
     // A share that allows none would stop small installations for good.
-    let by_share = ((all.items.len() as f64 * share).floor() as u64).max(u64::from(share > 0.0));
+    let by_share = ((all as f64 * share).floor() as u64).max(u64::from(share > 0.0));
     Ok(Some(count.map_or(by_share, |count| count.min(by_share))))
 }

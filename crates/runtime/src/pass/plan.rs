@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use engine::guard::{self, Approved, Guard, Hold, StepFacts, Verdict};
 use engine::plan::{EnvironmentContext, Planner};
 use engine::{EnvironmentPlan, PlannedResource, Snapshot};
+use model::env::OnDelete;
 use model::{Observation, ResourceKey, Step};
 use serde_json::{Value, json};
 use store::Approval;
 
 use super::history::{self, Budget};
-use super::leave::ownership_tags;
+use super::leave::{fate, ownership_tags};
 use super::{Document, Halt, Pass};
 use crate::shared::Shared;
 
@@ -120,7 +121,7 @@ pub(super) fn whole<'k>(
         resources.extend(document.graph.nodes().iter().filter_map(|node| planner.plan(node, context)));
     }
     let tags = ownership_tags(document, &shared.config.installation);
-    for key in leaving {
+    for key in leaving.filter(|key| fate(document, deleting, key) == OnDelete::Delete) {
         let Observation::Present(object) = snapshot.get(key) else { continue };
         let plan = planner.plan_removal(key, object, &tags, context);
         resources.push(PlannedResource {

@@ -7,7 +7,7 @@ use engine::Snapshot;
 use engine::guard::Guard;
 use engine::plan::EnvironmentContext;
 use futures::StreamExt as _;
-use model::env::{Metadata, Mode, OnDelete};
+use model::env::{Metadata, Mode};
 use model::{Observation, ResourceKey, SharedObject, Unknown};
 use serde_json::{Value, json};
 use store::{EnvironmentRow, ManagedResourceRow, OperatorMode};
@@ -83,9 +83,7 @@ async fn answer(
         memory: &memory,
         adopted_now: &adopted_now,
     };
-    let deletes = fate(document, known.deleting) == OnDelete::Delete;
-    let leaving = known.leaving.keys().filter(|_| deletes);
-    let plan = whole(shared, document, &known.snapshot, known.deleting, leaving, &context);
+    let plan = whole(shared, document, &known.snapshot, known.deleting, known.leaving.keys(), &context);
     let approved = match row {
         Some(row) => approved(&shared.store.valid_approvals(row.uid, now).await?),
         None => Vec::new(),
@@ -127,8 +125,7 @@ fn remembered(
 
 /// Objects on their way out, and what becomes of them.
 fn removed(known: &Known, document: &Document) -> Vec<Value> {
-    let fate = fate(document, known.deleting);
-    let shown = |key: &ResourceKey| json!({ "kind": key.kind, "identity": key.identity, "region": key.region, "onRemove": fate });
+    let shown = |key: &ResourceKey| json!({ "kind": key.kind, "identity": key.identity, "region": key.region, "onRemove": fate(document, known.deleting, key) });
     known.leaving.keys().map(shown).collect()
 }
 

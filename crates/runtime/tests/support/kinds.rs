@@ -1,6 +1,6 @@
 //! Two kinds: a crate for each secret of the document, and a lid on each crate whose description mentions one.
 //!
-//! The first letter of a colour tells the risk of painting: `!` is Disruptive, `?` is Destructive.
+//! A crate whose description is `existing` is somebody else's. The first letter of a colour tells the risk of painting: `!` is Disruptive, `?` is Destructive.
 
 use engine::kind::Backup;
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Reference};
@@ -45,7 +45,12 @@ impl Kind for Crate {
         let tags = expansion.tags().clone();
         for (name, secret) in &environment.spec.secrets {
             let colour = secret.description.as_ref().map(|text| text.replace(" lid", ""));
-            expansion.add(name, format!("spec.secrets[{name:?}]"), CrateDesired { colour, tags: tags.clone() });
+            let existing = colour.as_ref().is_some_and(|colour| colour == "existing");
+            let desired = CrateDesired { colour, tags: tags.clone() };
+            let node = expansion.add(name, format!("spec.secrets[{name:?}]"), desired);
+            if existing {
+                node.existing();
+            }
         }
     }
 

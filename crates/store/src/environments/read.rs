@@ -46,6 +46,15 @@ impl Store {
         .await
     }
 
+    /// How many environments there are.
+    pub async fn count_environments(&self) -> Result<u64> {
+        self.timed(Operation::ListEnvironments, async {
+            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM environments").fetch_one(self.pool()).await?;
+            Ok(count.unsigned_abs())
+        })
+        .await
+    }
+
     /// A page of environments, ordered by name.
     pub async fn list_environments(
         &self,

@@ -228,6 +228,7 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         }
     }
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert_eq!(store.count_environments().await.unwrap(), 5);
 }
 
 #[tokio::test]
