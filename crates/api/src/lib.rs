@@ -6,6 +6,7 @@
 
 mod apply;
 mod approvals;
+mod audit;
 mod changes;
 mod decode;
 mod discovery;

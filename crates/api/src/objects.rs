@@ -6,15 +6,16 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::{
-    ChangeFilter, ChangeRow, EnvironmentFilter, EnvironmentRow, EventFilter, EventRow, LabelRequirement, LeaseRow,
-    LoggedChange, ManagedResourceRow, OperatorRow, Page, PageRequest, ResourceFilter, RevisionRow,
+    AuditFilter, AuditRow, ChangeFilter, ChangeRow, EnvironmentFilter, EnvironmentRow, EventFilter, EventRow,
+    LabelRequirement, LeaseRow, LoggedChange, ManagedResourceRow, OperatorRow, Page, PageRequest, ResourceFilter,
+    RevisionRow,
 };
 
 use crate::error::{ApiError, ApiResult};
 use crate::filter::Filter;
 use crate::freshness::Freshness;
 use crate::state::ApiState;
-use crate::wire;
+use crate::{audit, wire};
 
 /// What can be listed and watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +27,7 @@ pub(crate) enum Kind {
     Operator,
     Event,
     Namespace,
+    AuditEntry,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             Self::Operator => "Operator",
             Self::Event => "Event",
             Self::Namespace => "Namespace",
+            Self::AuditEntry => "AuditEntry",
         }
     }
 
@@ -61,6 +64,17 @@ impl Kind {
                 &["metadata.name", "spec.environment", "spec.account", "spec.region", "spec.kind", "spec.identity"]
             }
             Self::Operator | Self::Namespace => &["metadata.name"],
+            Self::AuditEntry => &[
+                "metadata.name",
+                "spec.actor",
+                "spec.environment",
+                "spec.verb",
+                "spec.outcome",
+                "spec.change",
+                "spec.object.kind",
+                "spec.object.name",
+                "spec.requestId",
+            ],
             Self::Event => &[
                 "metadata.name",
                 "metadata.namespace",
@@ -87,6 +101,7 @@ impl Kind {
                 &["metadata.name", "spec.environment", "spec.account", "spec.kind", "spec.identity"]
             }
             Self::Operator | Self::Namespace => &[],
+            Self::AuditEntry => &["spec.actor", "spec.environment", "spec.verb", "spec.outcome", "spec.object.kind"],
             Self::Event => &[
                 "metadata.name",
                 "involvedObject.kind",
@@ -128,7 +143,12 @@ impl Joined {
         match kind {
             Kind::Environment => joined.freshness = Freshness::read(state, &[]).await?,
             Kind::Operator => joined.leases = state.store.leases().await?,
-            Kind::Change | Kind::Revision | Kind::ManagedResource | Kind::Event | Kind::Namespace => {}
+            Kind::Change
+            | Kind::Revision
+            | Kind::ManagedResource
+            | Kind::Event
+            | Kind::Namespace
+            | Kind::AuditEntry => {}
         }
         Ok(joined)
     }
@@ -145,6 +165,8 @@ pub(crate) fn of_entry(state: &ApiState, kind: Kind, joined: &Joined, entry: &Lo
         Kind::Operator => operator(joined, &read::<OperatorRow>(row)?),
         Kind::Event => event(&read::<EventRow>(row)?),
         Kind::Namespace => return Err(ApiError::internal("namespaces do not change, and are not logged")),
+        // Just written: what follows from it is still to come.
+        Kind::AuditEntry => audit_entry(&read::<AuditRow>(row)?),
     })
 }
 
@@ -177,6 +199,10 @@ fn operator(joined: &Joined, row: &OperatorRow) -> Object {
 
 fn namespace(row: &OperatorRow) -> Object {
     Object { place: String::new(), shown: wire::namespace(row) }
+}
+
+fn audit_entry(row: &AuditRow) -> Object {
+    Object { place: row.name(), shown: wire::audit_entry(row, None, 0) }
 }
 
 fn event(row: &EventRow) -> Object {
@@ -235,6 +261,19 @@ pub(crate) async fn page(
         Kind::Namespace => {
             let resource_version = store.resource_version().await?;
             Page { items: vec![namespace(&store.get_operator().await?)], resource_version, next: None }
+        }
+        Kind::AuditEntry => {
+            let filter = AuditFilter {
+                environment: field("spec.environment").or_else(|| labelled(filter, wire::ENVIRONMENT_LABEL)),
+                actor: field("spec.actor"),
+                verb: field("spec.verb"),
+                kind: field("spec.object.kind"),
+                outcome: field("spec.outcome"),
+            };
+            let page = store.list_audit(&filter, request).await?;
+            let shown = audit::shown(state, &page.items).await?;
+            let items = page.items.iter().zip(shown).map(|(row, shown)| Object { place: row.name(), shown }).collect();
+            Page { items, resource_version: page.resource_version, next: page.next }
         }
         Kind::Event => {
             let filter = EventFilter {

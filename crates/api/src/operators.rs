@@ -15,7 +15,7 @@ use store::{Caps, OperatorMode, OperatorRow, OperatorUpdate, Precondition};
 use crate::environments::actions::input;
 use crate::environments::edit::if_match;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Asking, Name, Params, Patch};
+use crate::extract::{Acting, Actor, Asking, Name, Params, Patch};
 use crate::filter::Filter;
 use crate::happened::{About, happened};
 use crate::objects::Kind;
@@ -60,7 +60,7 @@ struct BlastRadius {
 
 /// `PATCH operators/default`: a merge patch of `spec`.
 pub(crate) async fn patch(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,

@@ -13,6 +13,7 @@ use store::SchemaStatus;
 
 use crate::extract::Params;
 use crate::state::ApiState;
+use crate::wire;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -51,7 +52,8 @@ pub(crate) async fn readyz(State(state): State<Arc<ApiState>>, params: Params) -
                 for lease in leases {
                     let held = !lease.remaining.is_zero();
                     let (mark, state) = if held { ('+', "held by") } else { (' ', "free; last held by") };
-                    let _ = writeln!(text, "[{mark}] account {} {state} {}", lease.shard, lease.holder);
+                    let what = if wire::is_account(&lease) { "account" } else { "task" };
+                    let _ = writeln!(text, "[{mark}] {what} {} {state} {}", lease.shard, lease.holder);
                 }
             }
             Err(_) => text.push_str("[ ] leases cannot be read\n"),

@@ -8,7 +8,8 @@ use axum::routing::{get, post};
 use crate::environments::{actions, approve, delete, plan, read, write};
 use crate::state::ApiState;
 use crate::{
-    changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages, probes, revisions,
+    audit, changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages, probes,
+    revisions,
 };
 
 /// The whole API.
@@ -21,6 +22,8 @@ pub fn router(state: ApiState) -> Router {
     api_routes()
         .layer(axum::middleware::from_fn(middleware::no_pages))
         .layer(axum::middleware::from_fn_with_state(limits, middleware::limit))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), audit::forbidden))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), audit::anonymous))
         .merge(probe_routes())
         // Before the layers, so that these answers are counted too.
         .fallback(middleware::not_found)
@@ -52,6 +55,8 @@ fn api_routes() -> Router<Arc<ApiState>> {
         .route("/revisions/{name}", get(revisions::get))
         .route("/managedresources", get(managed_resources::list))
         .route("/managedresources/{name}", get(managed_resources::get))
+        .route("/auditentries", get(audit::list))
+        .route("/auditentries/{name}", get(audit::get))
         .route("/operators", get(operators::list))
         .route("/operators/{name}", get(operators::get).patch(operators::patch));
     Router::new()

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Refusals;
 use crate::watch::Feeds;
 
 /// Where the time comes from.
@@ -55,6 +56,8 @@ pub struct ApiState {
     pub config: ApiConfig,
     /// The streams of watches.
     pub(crate) watches: Feeds,
+    /// Refused requests that are being counted.
+    pub(crate) refusals: Refusals,
 }
 
 /// Limits and times of the API.
@@ -97,6 +100,7 @@ impl Default for ApiConfig {
 impl ApiState {
     /// A state with the defaults: the system's clock is not among them, nor is a watchdog.
     pub fn new(store: Store, registry: Arc<Registry>, installation: impl Into<String>, clock: Clock) -> Self {
+        let stop = CancellationToken::new();
         Self {
             store,
             registry,
@@ -106,7 +110,8 @@ impl ApiState {
             liveness: Arc::new(|| Ok(())),
             on_request: Arc::new(|_| {}),
             config: ApiConfig::default(),
-            watches: Feeds::new(CancellationToken::new()),
+            watches: Feeds::new(stop.clone()),
+            refusals: Refusals::new(stop),
         }
     }
 

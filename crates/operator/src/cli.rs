@@ -39,6 +39,12 @@ pub enum Command {
         #[arg(long, env = "EVENTCHAIN_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// The audit trail, in the database.
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Audit,
+    },
     /// Run the daemon on a simulated AWS with an example environment, and drift to watch it repair.
     Dev {
         /// Play the story and end: 0 if everything converged.
@@ -53,5 +59,17 @@ pub enum Command {
         /// Filter of the daemon's log, as in RUST_LOG.
         #[arg(long, default_value = "warn")]
         log: String,
+    },
+}
+
+/// What to do with the audit trail.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Walk the chain of hashes from its beginning: exit 0 if it holds, or name the first entry that does not. Prints the
+    /// head, to be noted elsewhere. Reads only.
+    Verify {
+        /// A head that was noted elsewhere, as `verify` and the log print it: the chain must contain it.
+        #[arg(long, value_name = "SEQUENCE:HASH")]
+        head: Option<store::Head>,
     },
 }

@@ -1,5 +1,6 @@
 //! The daemon: configuration and wiring. The decisions are in the crates around it.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use kinds::Cloud;
-use operator::cli::{Cli, Command};
-use operator::{daemon, dev, plan_file, serve};
+use operator::cli::{Audit, Cli, Command};
+use operator::{audit, daemon, dev, plan_file, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -33,6 +33,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&daemon::open_aws(config.awskit(), &metrics)));
             plan_file::run(&environment, &registry, &cloud, &config.installation, daemon::now()).await?;
         }
+        Command::Audit { command: Audit::Verify { head } } => audit::verify(head).await?,
         Command::Dev { demo, port, aws_port, log } => {
             return dev::run(&dev::Options { demo, port, aws_port, log }).await;
         }

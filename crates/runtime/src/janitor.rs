@@ -1,4 +1,4 @@
-//! Forgets what is old: events after 30 days, the journal after 90, the object log and requests after an hour.
+//! Forgets what is old: events after 30 days, the journal after 400, the object log and requests after an hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::shared::Shared;
 
 const EVERY: Duration = Duration::from_secs(600);
 const EVENTS: SignedDuration = SignedDuration::from_hours(30 * 24);
-const JOURNAL: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// As long as the audit trail is kept by default: its entries show the acts that followed.
+const JOURNAL: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Longer than any watch is away, and than anybody waits for an answer.
 const LOG: Duration = Duration::from_secs(3600);
 

@@ -2,12 +2,14 @@
 #![doc = ""]
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod cache;
 mod clock;
 mod config;
 mod holdings;
 mod janitor;
 mod keys;
+mod leased;
 mod look;
 mod observer;
 mod pass;
@@ -22,6 +24,7 @@ mod wake;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
+pub use leased::{Held, Lessee, while_leased};
 pub use runtime::{Deps, Handle, Owned, Runtime};
 pub use store_metrics::StoreMetrics;
 pub use tasks::Heartbeat;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::keep_trail;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -100,6 +101,7 @@ impl Runtime {
         let wake = listen(Arc::clone(&shared), orders.stop.clone(), Arc::clone(&orders.poke), tracker.clone());
         spawn_named(tracker, "wake", wake);
         spawn_named(tracker, "janitor", tidy(Arc::clone(&shared), orders.stop.clone()));
+        spawn_named(tracker, "audit", keep_trail(Arc::clone(&shared), orders.release.clone()));
         for account in shared.config.accounts.clone() {
             shared.metrics.environments.set_lease(account.as_str(), false);
             spawn_named(tracker, "shard", keep(Arc::clone(&shared), account, orders.clone()));

@@ -15,3 +15,5 @@ mod ownership;
 mod requests;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trail;

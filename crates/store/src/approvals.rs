@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::audit::Act;
 use crate::error::{Error, Result};
 use crate::object_log::Pen;
 use crate::operation::Operation;
@@ -30,6 +32,13 @@ pub struct NewApproval {
     pub now: Timestamp,
     /// Until when it counts.
     pub expires_at: Timestamp,
+}
+
+impl NewApproval {
+    /// What is told of it.
+    pub(crate) fn told(&self) -> Value {
+        json!({ "plan": self.plan_hash, "steps": self.steps, "approver": self.approver, "expiresAt": self.expires_at })
+    }
 }
 
 /// A recorded approval.
@@ -122,13 +131,27 @@ impl Store {
     pub async fn approve(&self, new: &NewApproval) -> Result<Approval> {
         transact!(self, Operation::Approve, |tx| async {
             let mut pen = Pen::take(tx).await?;
-            let environment = sqlx::query("SELECT name, account FROM environments WHERE uid = $1")
+            let environment = sqlx::query("SELECT name, account, generation FROM environments WHERE uid = $1")
                 .bind(new.environment_uid)
                 .fetch_optional(&mut *tx)
                 .await?
                 .ok_or_else(|| Error::not_found("Environment", new.environment_uid))?;
             let approval = approve_in(tx, new).await?;
-            pen.wake(environment.try_get("name")?, environment.try_get("account")?);
+            let name: &str = environment.try_get("name")?;
+            pen.wake(name, environment.try_get("account")?);
+            let act = Act {
+                verb: "approve",
+                kind: "Environment",
+                name,
+                uid: Some(new.environment_uid),
+                environment: name,
+                environment_uid: Some(new.environment_uid),
+                generation: Some(environment.try_get("generation")?),
+                author: Some(&new.approver),
+                details: new.told(),
+                ..Act::default()
+            };
+            pen.audit(self.origin(), act);
             pen.put_down(tx).await?;
             Ok(approval)
         })

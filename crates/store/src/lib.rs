@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 
 mod approvals;
+mod audit;
 mod changes;
 mod environments;
 mod error;
@@ -24,6 +25,10 @@ mod sweeps;
 mod types;
 
 pub use approvals::{Approval, NewApproval};
+pub use audit::{
+    AUDIT_SHARD, AuditFilter, AuditRow, AuditState, Broken, Chained, Checkpoint, DAEMON, Head, Link, Origin, Refusal,
+    Verifier,
+};
 pub use changes::{ChangeFilter, ChangeMove, ChangeRow, ChangeUpdate, ChangeWrite, NewChange};
 pub use environments::{
     ChangeLink, ClaimConflict, EnvironmentFilter, EnvironmentRow, EnvironmentUpdate, FINALIZER, NewEnvironment, Pause,

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, types::Json};
 
+use crate::audit::{Act, Origin};
 use crate::error::{Error, Result};
 use crate::listen::{CHANNEL_ENVIRONMENT, CHANNEL_OBJECTS};
 use crate::operation::Operation;
@@ -41,7 +42,7 @@ pub enum LoggedEvent {
 pub struct LoggedChange {
     /// The object's resourceVersion after the change; unique in the log.
     pub resource_version: i64,
-    /// `Environment`, `ManagedResource`, `Change`, `Revision`, `Event` or `Operator`.
+    /// `Environment`, `ManagedResource`, `Change`, `Revision`, `Event`, `Operator` or `AuditEntry`.
     pub kind: String,
     /// The object's name.
     pub name: String,
@@ -79,6 +80,7 @@ pub(crate) struct Pen {
     objects: Vec<Json<Value>>,
     channels: Vec<&'static str>,
     payloads: Vec<String>,
+    audited: Vec<String>,
 }
 
 impl Pen {
@@ -96,6 +98,7 @@ impl Pen {
             objects: Vec::new(),
             channels: Vec::new(),
             payloads: Vec::new(),
+            audited: Vec::new(),
         })
     }
 
@@ -127,6 +130,11 @@ impl Pen {
         Ok(())
     }
 
+    /// Tells in the audit trail what was done. Once for each transaction that does what somebody wants.
+    pub(crate) fn audit(&mut self, origin: Option<&Origin>, act: Act<'_>) {
+        self.audited.push(act.entry(origin).to_string());
+    }
+
     /// Wakes the owner of an environment.
     pub(crate) fn wake(&mut self, name: &str, account: &str) {
         self.notify(CHANNEL_ENVIRONMENT, &json!({ "name": name, "account": account }));
@@ -137,18 +145,19 @@ impl Pen {
         self.payloads.push(payload.to_string());
     }
 
-    /// Writes the counter, the log and the notifications in one statement; nothing at all if no version was handed out
-    /// and nobody is to be woken.
+    /// Writes the counter, the log, the audit entry and the notifications in one statement; nothing at all if no version
+    /// was handed out, nobody is to be woken and nothing is to be told.
     pub(crate) async fn put_down(mut self, tx: &mut PgConnection) -> Result<()> {
         if self.next > self.held {
             self.notify(CHANNEL_OBJECTS, &json!({ "resourceVersion": self.next }));
-        } else if self.channels.is_empty() {
+        } else if self.channels.is_empty() && self.audited.is_empty() {
             return Ok(());
         }
         sqlx::query(
             "WITH counted AS (UPDATE counter SET resource_version = $1 WHERE resource_version < $1),
                   logged AS (INSERT INTO object_log (resource_version, kind, name, event, object)
-                             SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[]))
+                             SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])),
+                  audited AS (INSERT INTO audit_pending (entry) SELECT * FROM unnest($9::text[]))
              SELECT pg_notify(channel, payload) FROM unnest($7::text[], $8::text[]) AS woken (channel, payload)",
         )
         .bind(self.next)
@@ -159,6 +168,7 @@ impl Pen {
         .bind(self.objects)
         .bind(self.channels)
         .bind(self.payloads)
+        .bind(self.audited)
         .execute(tx)
         .await?;
         Ok(())

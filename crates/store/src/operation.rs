@@ -53,6 +53,10 @@ pub enum Operation {
     PruneRequests,
     GetOperator,
     UpdateOperator,
+    ChainAudit,
+    ReadAudit,
+    RecordRefusal,
+    PruneAudit,
     WriteFreshness,
     ReadFreshness,
 }

@@ -3,11 +3,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use crate::audit::{Act, raised};
 use crate::error::{Error, Result};
 use crate::listen::CHANNEL_OPERATOR;
 use crate::object_log::{LoggedEvent, Pen};
@@ -130,6 +131,23 @@ impl Store {
             pen.log((KIND, "default"), version, LoggedEvent::Modified, &operator)?;
             if settings_differ {
                 pen.notify(CHANNEL_OPERATOR, &Value::Null);
+                let mut diff = Vec::new();
+                if mode != current.mode {
+                    diff.push(raised("spec.mode", json!(current.mode), json!(mode)));
+                }
+                if caps != current.caps {
+                    diff.push(raised("spec.blastRadius", json!(current.caps), json!(caps)));
+                }
+                let act = Act {
+                    verb: "update",
+                    kind: KIND,
+                    name: "default",
+                    uid: Some(operator.uid),
+                    resource_version: Some(version),
+                    diff,
+                    ..Act::default()
+                };
+                pen.audit(self.origin(), act);
             }
             pen.put_down(tx).await?;
             Ok(operator)

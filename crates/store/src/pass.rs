@@ -78,7 +78,7 @@ impl Store {
             let deleted = delete_in(tx, &mut pen, pass.uid, pass.gone).await?;
             let status = write_status_in(tx, &mut pen, status).await?;
             write_events_in(tx, &mut pen, pass.events).await?;
-            move_changes_in(tx, &mut pen, pass.changes, pass.now).await?;
+            move_changes_in(tx, &mut pen, (pass.changes, None), pass.now).await?;
             pen.put_down(tx).await?;
             Ok(PassRecorded { status, resources, deleted })
         })

@@ -11,6 +11,7 @@ use sqlx::{Postgres, Transaction};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use crate::audit::Origin;
 use crate::error::{Error, Result};
 use crate::listen::Notification;
 use crate::operation::{NoObserver, Operation, QueryObserver, QueryOutcome};
@@ -81,6 +82,7 @@ impl fmt::Debug for Config {
 pub struct Store {
     pool: PgPool,
     shared: Arc<Shared>,
+    origin: Option<Arc<Origin>>,
 }
 
 struct Shared {
@@ -129,7 +131,7 @@ impl Store {
 
     fn assemble(pool: PgPool, observer: Arc<dyn QueryObserver>, call_timeout: Duration) -> Self {
         let (notifications, _) = broadcast::channel(NOTIFICATION_BUFFER);
-        Self { pool, shared: Arc::new(Shared { observer, notifications, call_timeout }) }
+        Self { pool, shared: Arc::new(Shared { observer, notifications, call_timeout }), origin: None }
     }
 
     /// One round trip to the database.
@@ -149,6 +151,15 @@ impl Store {
     /// The pool itself, for tests and health figures (size, idle). No SQL outside this crate.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    pub(crate) fn with_origin(&self, origin: Option<Arc<Origin>>) -> Self {
+        Self { origin, ..self.clone() }
+    }
+
+    /// Who writes through this handle, if anybody was named.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_deref()
     }
 
     pub(crate) fn notifications(&self) -> &broadcast::Sender<Notification> {

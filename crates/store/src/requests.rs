@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use crate::audit::Act;
 use crate::error::{Error, Result};
 use crate::listen::{CHANNEL_ANSWER, CHANNEL_REQUEST, Notification};
 use crate::operation::Operation;
@@ -81,6 +83,12 @@ impl Store {
     /// Asks, wakes the owner, and answers the token. Nothing here says whether there is an owner: see `lease_of`.
     pub async fn ask(&self, request: &NewRequest) -> Result<Uuid> {
         let kind: &str = request.kind.into();
+        // A plan and a diagnosis only look.
+        let told = (request.kind == RequestKind::Reconcile).then(|| {
+            let environment = request.environment.as_str();
+            let act = Act { verb: "reconcile", kind: "Environment", name: environment, environment, ..Act::default() };
+            Json(act.entry(self.origin()))
+        });
         self.timed(Operation::Ask, async {
             Ok(sqlx::query_scalar(
                 "WITH asked AS (
@@ -88,6 +96,12 @@ impl Store {
                      SELECT gen_random_uuid(), $1, $2, $3, $4, t, t + make_interval(secs => $5)
                      FROM clock_timestamp() AS t
                      RETURNING id
+                 ), audited AS (
+                     INSERT INTO audit_pending (entry)
+                     SELECT coalesce((SELECT $8::jsonb || jsonb_build_object('environmentUid', uid,
+                                                                             'generation', generation)
+                                      FROM environments WHERE name = $3), $8::jsonb)::text
+                     WHERE $8::jsonb IS NOT NULL
                  ), notified AS (
                      SELECT pg_notify($6, ($7::jsonb || jsonb_build_object('id', id))::text) FROM asked
                  )
@@ -100,6 +114,7 @@ impl Store {
             .bind(seconds(request.ttl))
             .bind(CHANNEL_REQUEST)
             .bind(json!({ "kind": kind, "shard": request.shard, "environment": request.environment }))
+            .bind(told)
             .fetch_one(self.pool())
             .await?)
         })

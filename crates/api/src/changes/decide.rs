@@ -1,9 +1,6 @@
 //! `changes/{name}/approve` and `…/reject`.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use engine::changes::Phase;
 use http::StatusCode;
@@ -17,9 +14,8 @@ use crate::environments::actions::input;
 use crate::environments::approve::expires_in;
 use crate::environments::edit::message;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, Name, Params};
+use crate::extract::{Acting, Actor, Body, Name, Params};
 use crate::happened::{About, happened};
-use crate::state::ApiState;
 use crate::wire;
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +33,7 @@ struct Approve {
 
 /// `POST changes/{name}/approve`
 pub(crate) async fn approve(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     actor: Actor,
@@ -64,7 +60,7 @@ struct Reject {
 
 /// `POST changes/{name}/reject`: it ends, and its steps are not asked about again while they look the same.
 pub(crate) async fn reject(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     actor: Actor,

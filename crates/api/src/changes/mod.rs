@@ -20,7 +20,7 @@ use crate::environments::delete::preconditions;
 use crate::environments::edit::{self, Edit, Edited, Record, change_name};
 use crate::environments::write::patched;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Asking, Body, FieldValidation, Name, Params};
+use crate::extract::{Acting, Actor, Asking, Body, FieldValidation, Name, Params};
 use crate::filter::Filter;
 use crate::happened::{About, happened};
 use crate::objects::Kind;
@@ -73,7 +73,7 @@ impl Posted {
 
 /// `POST changes`: applied at once as a new revision, unless its plan has steps that wait for approval, or is not known.
 pub(crate) async fn create(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     params: Params,
     headers: HeaderMap,
     actor: Actor,
@@ -147,7 +147,7 @@ pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, as
 /// `DELETE changes/{name}`: an open one is withdrawn, and its approvals are void; of one that has ended the record goes.
 /// What it changed stays either way.
 pub(crate) async fn delete(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,

@@ -110,6 +110,16 @@ pub(crate) const ALL: &[Resource] = &[
         what: "The whole installation: mode (the red button), blast-radius cap, who works on which account.",
     },
     Resource {
+        kind: Kind::AuditEntry,
+        plural: "auditentries",
+        singular: "auditentry",
+        short: &["audit"],
+        verbs: &["get", "list", "watch"],
+        namespaced: false,
+        subresources: &[],
+        what: "Who wrote what, from where, the diff, and the AWS calls that followed; one link of a chain of hashes.",
+    },
+    Resource {
         kind: Kind::Event,
         plural: "events",
         singular: "event",

@@ -1,10 +1,8 @@
 //! What can be done with an environment besides changing its spec: reconcile, pause, resume, roll back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderMap, StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +18,7 @@ use uuid::Uuid;
 use super::edit::{self, Edit, document_of, if_match};
 use super::read;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, Name, Params};
+use crate::extract::{Acting, Actor, Body, Name, Params};
 use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::{owner, wire};
@@ -37,7 +35,7 @@ pub(crate) fn input<T: DeserializeOwned>(kind: &'static str, name: &str, body: V
 
 /// `POST environments/{name}/reconcile?wait=30s`: look and converge now. With `?token=` an earlier request is asked
 /// about.
-pub(crate) async fn reconcile(State(state): State<Arc<ApiState>>, Name(name): Name, params: Params) -> ApiResult {
+pub(crate) async fn reconcile(Acting(state): Acting, Name(name): Name, params: Params) -> ApiResult {
     let wait = params.duration("wait")?.unwrap_or_default().min(state.config.longest_wait);
     let row = state.store.get_environment(&name).await?;
     let token = match params.text("token") {
@@ -107,7 +105,7 @@ impl PauseInput {
 
 /// `POST environments/{name}/pause` with `{"reason", "until" | "duration"}`.
 pub(crate) async fn pause(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
@@ -124,7 +122,7 @@ pub(crate) async fn pause(
 
 /// `POST environments/{name}/resume`
 pub(crate) async fn resume(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
@@ -188,7 +186,7 @@ struct RollbackInput {
 
 /// `POST environments/{name}/rollback` with `{"revision": 12}`: that spec, as a new revision.
 pub(crate) async fn rollback(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,

@@ -1,10 +1,8 @@
 //! `environments/{name}/approve`: lets the gated steps of the plan that is current through.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use engine::changes::{Apply, Phase, Requires};
 use http::StatusCode;
@@ -21,7 +19,7 @@ use super::edit;
 use crate::approvals::{self, Given};
 use crate::document;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, Name, Params};
+use crate::extract::{Acting, Actor, Body, Name, Params};
 use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::{owner, wire};
@@ -54,7 +52,7 @@ pub(crate) fn expires_in(said: Option<Span>) -> ApiResult<Option<Duration>> {
 /// `POST environments/{name}/approve`: the open change with this plan is approved; where there is none, the steps
 /// themselves.
 pub(crate) async fn create(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     actor: Actor,

@@ -1,9 +1,6 @@
 //! Deleting environments: asked for here, finished by the daemon.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use engine::changes::{Apply, Origin, Phase, Requires};
 use http::{HeaderMap, StatusCode};
@@ -16,7 +13,7 @@ use uuid::Uuid;
 use super::edit::{change_name, if_match};
 use super::read;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, Name, Params};
+use crate::extract::{Acting, Actor, Body, Name, Params};
 use crate::filter::Filter;
 use crate::freshness::Freshness;
 use crate::happened::{About, happened};
@@ -57,7 +54,7 @@ impl Asked {
 /// `DELETE environments/{name}`: `deletionTimestamp` is set; the object goes when the daemon says that what
 /// `spec.policy.onDelete` deletes is gone.
 pub(crate) async fn delete(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
@@ -71,7 +68,7 @@ pub(crate) async fn delete(
 
 /// `DELETE environments?labelSelector=…`: each that is selected. Answers what was asked to go.
 pub(crate) async fn delete_collection(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     params: Params,
     headers: HeaderMap,
     actor: Actor,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use engine::conditions::spec_written;
 use http::{HeaderMap, StatusCode};
 use model::env::KIND;
@@ -17,7 +16,7 @@ use super::{finalizers, read};
 use crate::apply::{Managed, Operation, Writer, applied_set, merge as merge_applied, without_nulls};
 use crate::document::{self, CHANGE_MESSAGE};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Actor, Body, Name, Params, Patch};
+use crate::extract::{Acting, Actor, Body, Name, Params, Patch};
 use crate::state::ApiState;
 
 /// Prefix of a name that is made up entirely.
@@ -29,7 +28,7 @@ const LONGEST_NAME: usize = 63;
 
 /// `POST environments`
 pub(crate) async fn create(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     params: Params,
     headers: HeaderMap,
     actor: Actor,
@@ -127,7 +126,7 @@ async fn as_if(state: &ApiState, new: NewEnvironment) -> ApiResult<EnvironmentRo
 
 /// `PUT environments/{name}`
 pub(crate) async fn replace(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,
@@ -141,7 +140,7 @@ pub(crate) async fn replace(
 
 /// `PATCH environments/{name}`
 pub(crate) async fn patch(
-    State(state): State<Arc<ApiState>>,
+    Acting(state): Acting,
     Name(name): Name,
     params: Params,
     headers: HeaderMap,

@@ -92,6 +92,10 @@ fn object(resource: &Resource) -> Value {
         Kind::Revision => {
             properties["spec"] = free("The spec with its number, author, message, and diff to the one before.");
         }
+        Kind::AuditEntry => {
+            properties["spec"] = free("Who, what, from where, the diff: all that was hashed.");
+            properties["status"] = free("The hash, the one before, and the AWS calls that followed.");
+        }
         Kind::ManagedResource => {
             properties["spec"] = free("Environment, account, region, kind, identity, and what is desired.");
             properties["status"] =

@@ -109,6 +109,21 @@ const OPERATOR: &[Column] = &[
     AGE,
 ];
 
+const AUDIT_ENTRY: &[Column] = &[
+    NAME,
+    text("Actor", "Who.", |object, _| at(object, "/spec/actor")),
+    text("Verb", "What was done.", |object, _| at(object, "/spec/verb")),
+    text("Object", "To what.", |object, _| acted_on(object)),
+    text("Environment", "Whose desired state it is.", |object, _| at(object, "/spec/environment")),
+    text("Outcome", "Accepted or Refused.", |object, _| at(object, "/spec/outcome")),
+    text("Acts", "AWS calls that followed.", |object, _| {
+        json!(object.pointer("/status/acts").and_then(Value::as_array).map_or(0, Vec::len).to_string())
+    }),
+    wide(text("Address", "From where.", |object, _| at(object, "/spec/address"))),
+    wide(text("Message", "Why.", |object, _| at(object, "/spec/message"))),
+    AGE,
+];
+
 const EVENT: &[Column] = &[
     text("Last Seen", "When it happened last.", |object, now| since(object, "/lastTimestamp", now)),
     text("Type", "Normal or Warning.", |object, _| at(object, "/type")),
@@ -135,6 +150,7 @@ pub(super) fn of(kind: &str) -> &'static [Column] {
         "Operator" => OPERATOR,
         "Event" => EVENT,
         "Namespace" => NAMESPACE,
+        "AuditEntry" => AUDIT_ENTRY,
         _ => OTHER,
     }
 }
@@ -165,6 +181,12 @@ fn held(object: &Value) -> Value {
     let shards = object.pointer("/status/shards").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let held = shards.iter().filter(|shard| shard["held"] == true).count();
     json!(format!("{held}/{}", shards.len()))
+}
+
+/// As events name what they are about.
+fn acted_on(object: &Value) -> Value {
+    let text = |field: &str| object["spec"]["object"][field].as_str().unwrap_or_default().to_owned();
+    json!(format!("{}/{}", text("kind").to_lowercase(), text("name")))
 }
 
 /// `environment/prod`: kinds in small letters, as kubectl writes them.

@@ -1,5 +1,6 @@
 //! How stored objects look on the wire. Kubernetes' own types where there are such; no decision is made here.
 
+mod audit_entry;
 mod change;
 mod environment;
 mod event;
@@ -15,12 +16,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(crate) use audit_entry::audit_entry;
 pub(crate) use change::change;
 pub(crate) use environment::environment;
 pub(crate) use event::event;
 pub(crate) use managed_resource::{KIND_LABEL, managed_resource};
 pub(crate) use namespace::{NAMESPACE, namespace};
-pub(crate) use operator::operator;
+pub(crate) use operator::{is_account, operator};
 pub(crate) use revision::revision;
 
 /// Group and version of Kubernetes' own kinds.

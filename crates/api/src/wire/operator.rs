@@ -13,7 +13,11 @@ pub(crate) fn operator(row: &OperatorRow, leases: &[LeaseRow]) -> Value {
         Value::Object(status) => status.clone(),
         _ => Map::new(),
     };
-    status.insert("shards".to_owned(), Value::Array(leases.iter().map(shard).collect()));
+    let (accounts, tasks): (Vec<&LeaseRow>, Vec<&LeaseRow>) = leases.iter().partition(|lease| is_account(lease));
+    let all = |leases: &[&LeaseRow], named: &str| leases.iter().map(|lease| shard(lease, named)).collect::<Value>();
+    status.insert("shards".to_owned(), all(&accounts, "account"));
+    // What one replica does for all: the audit's chain, notifications.
+    status.insert("tasks".to_owned(), all(&tasks, "task"));
     json!({
         "apiVersion": API_VERSION,
         "kind": "Operator",
@@ -26,10 +30,15 @@ pub(crate) fn operator(row: &OperatorRow, leases: &[LeaseRow]) -> Value {
     })
 }
 
-fn shard(lease: &LeaseRow) -> Value {
+/// The other leases have names.
+pub(crate) fn is_account(lease: &LeaseRow) -> bool {
+    !lease.shard.is_empty() && lease.shard.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn shard(lease: &LeaseRow, named: &str) -> Value {
     let held = !lease.remaining.is_zero();
     json!({
-        "account": lease.shard,
+        (named): lease.shard,
         "held": held,
         "holder": lease.holder,
         "epoch": lease.epoch,

@@ -3,6 +3,7 @@
 mod actions;
 mod apply;
 mod approvals;
+mod audit;
 mod bad_input;
 mod bodies;
 mod changes;

@@ -42,6 +42,8 @@ pub struct Config {
     pub log: Log,
     /// The pool of connections to Postgres.
     pub database: Database,
+    /// The audit trail.
+    pub audit: Audit,
 }
 
 /// The HTTP API.
@@ -141,6 +143,14 @@ pub enum LogFormat {
     Json,
 }
 
+/// The audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Audit {
+    /// How long entries are kept.
+    pub retention: Span,
+}
+
 /// The pool of connections to Postgres.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -161,6 +171,7 @@ impl Default for Config {
             writes: Writes::default(),
             log: Log::default(),
             database: Database::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -198,6 +209,12 @@ impl Default for Writes {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retention: Span::from_secs(400 * 86_400) }
     }
 }
 
@@ -304,6 +321,9 @@ fn check(config: &Config) -> Problems {
     if config.writes.budget == 0 {
         refuse("writes.budget", "must be at least 1".to_owned());
     }
+    if config.audit.retention.as_secs() < 86_400 {
+        refuse("audit.retention", "must be at least 1d".to_owned());
+    }
     if config.database.max_connections < 2 {
         refuse("database.maxConnections", "must be at least 2".to_owned());
     }
@@ -331,6 +351,7 @@ impl Config {
             lease_ttl: self.leases.ttl.as_duration(),
             lease_renew: self.lease_renew(),
             call_timeout: self.call_timeout(),
+            audit_retention: self.audit.retention.as_duration(),
             write_budget: self.writes.budget,
             write_window: self.writes.per.as_duration(),
             ..runtime::Config::new(&self.installation, holder, self.aws.accounts.keys().cloned().collect())

@@ -4,11 +4,12 @@ mod moves;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
+use crate::audit::{Act, change_fields, masked_patch};
 use crate::error::{Error, Result};
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
@@ -172,6 +173,31 @@ pub struct ChangeFilter {
     pub open_only: bool,
 }
 
+impl ChangeRow {
+    /// What an update of the record tells: not its author's doing, but of whoever says so now.
+    pub(crate) fn moved(&self, update: &ChangeUpdate) -> Act<'_> {
+        Act { author: None, diff: change_fields(update), details: Value::Null, ..self.told("update") }
+    }
+
+    /// What a write of the record tells.
+    pub(crate) fn told(&self, verb: &'static str) -> Act<'_> {
+        Act {
+            verb,
+            kind: KIND,
+            name: &self.name,
+            uid: Some(self.uid),
+            resource_version: Some(self.resource_version),
+            environment: &self.environment,
+            environment_uid: self.environment_uid,
+            change: Some(&self.name),
+            author: Some(&self.author),
+            message: &self.message,
+            details: json!({ "phase": self.phase, "patch": masked_patch(&self.patch) }),
+            ..Act::default()
+        }
+    }
+}
+
 impl FromStoreRow for ChangeRow {
     fn from_row(row: &PgRow) -> Result<Self> {
         Ok(Self {
@@ -324,6 +350,7 @@ impl Store {
             let mut pen = Pen::take(tx).await?;
             let change = insert_change_in(tx, &mut pen, new, now).await?;
             wake(tx, &mut pen, &change).await?;
+            pen.audit(self.origin(), change.told("create"));
             pen.put_down(tx).await?;
             Ok(change)
         })
@@ -344,6 +371,7 @@ impl Store {
             let (change, written) = update_change_in(tx, &mut pen, name, precondition, update).await?;
             if written {
                 wake(tx, &mut pen, &change).await?;
+                pen.audit(self.origin(), change.moved(update));
             }
             pen.put_down(tx).await?;
             Ok(change)
@@ -371,6 +399,7 @@ impl Store {
             }
             change.resource_version = pen.next();
             pen.log((KIND, name), change.resource_version, LoggedEvent::Deleted, &change)?;
+            pen.audit(self.origin(), Act { author: None, ..change.told("delete") });
             pen.put_down(tx).await?;
             Ok(change)
         })

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{ChangeRow, ChangeUpdate, KIND, NewChange, insert_change_in, update_change_in, wake};
 use crate::approvals::void_in;
+use crate::audit::{Act, Origin};
 use crate::error::{Error, Result};
 use crate::events::{NewEvent, write_events_in};
 use crate::leases::check_fence;
@@ -61,15 +62,26 @@ pub(crate) async fn check_change_in(tx: &mut PgConnection, name: &str, version: 
 pub(crate) async fn move_changes_in(
     tx: &mut PgConnection,
     pen: &mut Pen,
-    moves: &[ChangeMove],
+    (moves, origin): (&[ChangeMove], Option<&Origin>),
     now: Timestamp,
 ) -> Result<()> {
     for one in moves {
         let made = match &one.write {
-            ChangeWrite::Open(new) => insert_change_in(tx, pen, new, now).await.map(|_| true),
+            ChangeWrite::Open(new) => {
+                let opened = insert_change_in(tx, pen, new, now).await;
+                opened.inspect(|change| pen.audit(origin, change.told("create"))).map(|_| true)
+            }
             ChangeWrite::Update { name, version, update } => {
                 let precondition = Precondition { resource_version: Some(*version), ..Precondition::default() };
-                update_change_in(tx, pen, name, precondition, update).await.map(|(_, written)| written)
+                let updated = update_change_in(tx, pen, name, precondition, update).await;
+                if let Ok((change, true)) = &updated {
+                    let act = change.moved(update);
+                    // What it waits for is the daemon's report, not a move.
+                    if !act.diff.is_empty() {
+                        pen.audit(origin, act);
+                    }
+                }
+                updated.map(|(_, written)| written)
             }
         };
         match made {
@@ -93,7 +105,7 @@ impl Store {
         transact!(self, Operation::UpdateChange, |tx| async {
             let mut pen = Pen::take(tx).await?;
             check_fence(tx, fence).await?;
-            move_changes_in(tx, &mut pen, moves, now).await?;
+            move_changes_in(tx, &mut pen, (moves, self.origin()), now).await?;
             pen.put_down(tx).await
         })
     }
@@ -132,6 +144,7 @@ impl Store {
             }
             pen.log((KIND, name), change.resource_version, LoggedEvent::Deleted, &change)?;
             wake(tx, &mut pen, &change).await?;
+            pen.audit(self.origin(), Act { verb: "delete", ..change.moved(&update) });
             pen.put_down(tx).await?;
             Ok(change)
         })

@@ -1,13 +1,14 @@
 //! Pausing, asking for deletion, and removing an environment.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::rows::{EnvironmentRow, KIND, Pause, Which, lock};
+use crate::audit::{Act, raised};
 use crate::error::{Error, Result};
 use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
@@ -62,7 +63,10 @@ impl Store {
             .bind(version)
             .fetch_one(&mut *tx)
             .await?;
-            finish(tx, pen, EnvironmentRow::from_row(&row)?).await
+            let environment = EnvironmentRow::from_row(&row)?;
+            let diff = vec![raised("metadata.deletionTimestamp", Value::Null, json!(now))];
+            pen.audit(self.origin(), Act { verb: "delete", diff, ..environment.told() });
+            finish(tx, pen, environment).await
         })
     }
 
@@ -91,7 +95,14 @@ impl Store {
                     .bind(version)
                     .fetch_one(&mut *tx)
                     .await?;
-            finish(tx, pen, EnvironmentRow::from_row(&row)?).await
+            let environment = EnvironmentRow::from_row(&row)?;
+            let verb = if pause.is_some() { "pause" } else { "resume" };
+            let message = pause.map(|pause| pause.reason.as_str()).unwrap_or_default();
+            let diff = vec![raised("pause", json!(current.pause), json!(pause))];
+            let author = pause.map(|pause| pause.owner.as_str());
+            let generation = pause.is_none().then_some(environment.generation);
+            pen.audit(self.origin(), Act { verb, generation, author, message, diff, ..environment.told() });
+            finish(tx, pen, environment).await
         })
     }
 
@@ -142,6 +153,7 @@ impl Store {
             environment.resource_version = pen.next();
             pen.log((KIND, &environment.name), environment.resource_version, LoggedEvent::Deleted, &environment)?;
             pen.wake(&environment.name, &environment.account);
+            pen.audit(self.origin(), Act { verb: "finalize", ..environment.told() });
             pen.put_down(tx).await?;
             Ok(Removal::Removed)
         })

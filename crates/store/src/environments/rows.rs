@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::audit::Act;
 use crate::error::{Error, Result};
 use crate::rows::{FromStoreRow, document, optional_timestamp, timestamp};
 use crate::types::Precondition;
@@ -124,6 +125,19 @@ pub(crate) async fn lock(tx: &mut PgConnection, which: Which<'_>) -> Result<Envi
 }
 
 impl EnvironmentRow {
+    /// What a write of it tells.
+    pub(crate) fn told(&self) -> Act<'_> {
+        Act {
+            kind: KIND,
+            name: &self.name,
+            uid: Some(self.uid),
+            resource_version: Some(self.resource_version),
+            environment: &self.name,
+            environment_uid: Some(self.uid),
+            ..Act::default()
+        }
+    }
+
     /// `NotFound` for another uid (the caller means an object that is gone), `Conflict` for another version.
     pub(crate) fn check(&self, precondition: Precondition) -> Result<()> {
         if precondition.uid.is_some_and(|uid| uid != self.uid) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::claims::replace_in;
 use super::rows::{EnvironmentRow, KIND, Which, lock};
 use crate::approvals::{NewApproval, approve_in};
+use crate::audit::{Act, Origin, metadata_fields, nested};
 use crate::changes::{
     ChangeMove, ChangeRow, ChangeUpdate, NewChange, check_change_in, insert_change_in, move_changes_in,
     update_change_in,
@@ -199,7 +200,7 @@ impl Store {
     /// # Errors
     /// `AlreadyExists`, `ClaimedBy` (all conflicts at once).
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Written> {
-        transact!(self, Operation::CreateEnvironment, |tx| create_in(tx, new))
+        transact!(self, Operation::CreateEnvironment, |tx| create_in(tx, new, self.origin()))
     }
 
     /// Changes labels, annotations, finalizers and spec. What is equal to the stored value is not written; if nothing
@@ -208,11 +209,11 @@ impl Store {
     /// # Errors
     /// `NotFound`, `Conflict`, `ClaimedBy` (all conflicts at once).
     pub async fn update_environment(&self, update: &EnvironmentUpdate<'_>) -> Result<Written> {
-        transact!(self, Operation::UpdateEnvironment, |tx| update_in(tx, update))
+        transact!(self, Operation::UpdateEnvironment, |tx| update_in(tx, update, self.origin()))
     }
 }
 
-async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Written> {
+async fn create_in(tx: &mut PgConnection, new: &NewEnvironment, origin: Option<&Origin>) -> Result<Written> {
     let mut pen = Pen::take(tx).await?;
     let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM environments WHERE name = $1)")
         .bind(&new.name)
@@ -256,11 +257,19 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment) -> Result<Writte
     };
     insert_revision_in(tx, &mut pen, &revision).await?;
     pen.wake(&environment.name, &environment.account);
+    let none = BTreeMap::new();
+    let mut diff = metadata_fields("labels", &none, &environment.labels);
+    diff.extend(metadata_fields("annotations", &none, &environment.annotations));
+    diff.extend(nested("spec", &new.diff));
+    pen.audit(
+        origin,
+        Act { verb: "create", diff, ..told(&environment, change.as_ref(), Some((&new.author, &new.message))) },
+    );
     pen.put_down(tx).await?;
     Ok(Written { environment, changed: true, spec_changed: true, change })
 }
 
-async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Result<Written> {
+async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>, origin: Option<&Origin>) -> Result<Written> {
     let mut pen = Pen::take(tx).await?;
     if let Some(fence) = update.fence {
         check_fence(tx, fence).await?;
@@ -299,6 +308,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
     let changed = spec_differs || metadata_differs;
 
     let mut environment = current;
+    let before = (environment.labels.clone(), environment.annotations.clone());
     if changed {
         let status = spec.and_then(|write| match write.status {
             StatusPatch::Keep => None,
@@ -350,10 +360,51 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Res
     for approval in &update.approvals {
         approve_in(tx, approval).await?;
     }
-    move_changes_in(tx, &mut pen, &update.moves, update.now).await?;
+    move_changes_in(tx, &mut pen, (&update.moves, origin), update.now).await?;
     write_events_in(tx, &mut pen, &update.events).await?;
+    if changed {
+        let mut diff = metadata_fields("labels", &before.0, &environment.labels);
+        diff.extend(metadata_fields("annotations", &before.1, &environment.annotations));
+        diff.extend(spec.map(|write| nested("spec", &write.diff)).unwrap_or_default());
+        let said = spec.map(|write| (write.author.as_str(), write.message.as_str()));
+        let details = approved(&update.approvals);
+        pen.audit(origin, Act { verb: "update", diff, details, ..told(&environment, change.as_ref(), said) });
+    } else if let Some(change) = &change {
+        // The record alone.
+        match &update.change {
+            Some(ChangeLink::Update { update, .. }) => pen.audit(origin, change.moved(update)),
+            _ => pen.audit(origin, change.told("create")),
+        }
+    } else if let Some(first) = update.approvals.first() {
+        let (author, generation) = (Some(&*first.approver), Some(environment.generation));
+        let details = approved(&update.approvals);
+        pen.audit(origin, Act { verb: "approve", generation, author, details, ..environment.told() });
+    }
     pen.put_down(tx).await?;
     Ok(Written { environment, changed, spec_changed: spec.is_some(), change })
+}
+
+/// What is told of approvals that go with a write.
+fn approved(approvals: &[NewApproval]) -> Value {
+    let all: Vec<Value> = approvals.iter().map(NewApproval::told).collect();
+    if all.is_empty() { Value::Null } else { json!({ "approvals": all }) }
+}
+
+/// What a write of an environment tells; with a new spec, who and why.
+fn told<'a>(
+    environment: &'a EnvironmentRow,
+    change: Option<&'a ChangeRow>,
+    spec: Option<(&'a str, &'a str)>,
+) -> Act<'a> {
+    Act {
+        generation: spec.is_some().then_some(environment.generation),
+        raised: spec.is_some(),
+        revision: spec.is_some().then_some(environment.revision),
+        change: change.map(|change| change.name.as_str()),
+        author: spec.map(|(author, _)| author).or(change.map(|change| change.author.as_str())),
+        message: spec.map(|(_, message)| message).unwrap_or_default(),
+        ..environment.told()
+    }
 }
 
 async fn link_change(

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use store::{
     Acquired, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent, MutationOutcome,
-    NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, PageRequest, PassRecord, Precondition,
-    QueryObserver, QueryOutcome, RequestKind, Resolution, StatusWrite, Store,
+    NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, Origin, PageRequest, PassRecord, Precondition,
+    QueryObserver, QueryOutcome, Refusal, RequestKind, Resolution, StatusWrite, Store,
 };
 use strum::VariantArray;
 
@@ -142,6 +142,29 @@ async fn every_operation_runs_and_is_observed() {
     };
     store.write_freshness(&fence, &[sweep]).await.unwrap();
     store.sweeps(&[]).await.unwrap();
+    store.chain_audit(&fence).await.unwrap();
+    store.prune_audit(Duration::from_mins(1), &fence).await.unwrap();
+    let origin = Origin {
+        actor: "eve".to_owned(),
+        groups: Vec::new(),
+        address: None,
+        user_agent: None,
+        request_id: None,
+        request: None,
+        verb: None,
+        at: at(1),
+    };
+    let refusal = Refusal {
+        verb: "delete".to_owned(),
+        kind: "Environment".to_owned(),
+        name: String::new(),
+        environment: String::new(),
+        code: 403,
+        message: String::new(),
+        count: 1,
+    };
+    store.acting_as(origin).record_refusal(&refusal).await.unwrap();
+    store.audit_state().await.unwrap();
     store.release_lease(&fence, "one").await.unwrap();
     store.request_delete("prod", none, None, at(2)).await.unwrap();
     store.remove_environment(uid, None).await.unwrap();

@@ -9,6 +9,8 @@ mod postgres;
 mod support;
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod claims;

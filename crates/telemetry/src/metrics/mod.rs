@@ -3,9 +3,11 @@
 //! Names that exist in the field are used where they exist (controller-runtime, client-go's workqueue). `help` says
 //! what to watch for.
 
+mod audit;
 mod aws;
 mod database;
 mod environments;
+mod notifications;
 mod observer;
 mod queue;
 mod reconcile;
@@ -14,9 +16,11 @@ mod register;
 use jiff::Timestamp;
 use prometheus::{Registry, TextEncoder};
 
+pub use audit::Audit;
 pub use aws::Aws;
 pub use database::Database;
 pub use environments::{EnvironmentGauges, Environments, ResourceCounts};
+pub use notifications::Notifications;
 pub use observer::Observer;
 pub use queue::WorkQueue;
 pub use reconcile::{Reconcile, Result as ReconcileResult, StepOutcome};
@@ -38,6 +42,10 @@ pub struct Metrics {
     pub database: Database,
     /// Environments, backups, leases.
     pub environments: Environments,
+    /// The audit trail.
+    pub audit: Audit,
+    /// Notifications.
+    pub notifications: Notifications,
     registry: Registry,
 }
 
@@ -52,6 +60,8 @@ impl Metrics {
             aws: Aws::new(&register),
             database: Database::new(&register),
             environments: Environments::new(&register),
+            audit: Audit::new(&register),
+            notifications: Notifications::new(&register),
             registry: register.into_registry(),
         };
         let registry = metrics.registry.clone();

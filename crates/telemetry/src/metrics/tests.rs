@@ -31,6 +31,10 @@ fn touched() -> Metrics {
     metrics.reconcile.stepped("Alarm", "PutMetricAlarm", StepOutcome::Effective);
     metrics.reconcile.drifted("Alarm", Some(second));
     metrics.reconcile.repaired("Alarm", second);
+    metrics.audit.set_state(7, 2, second);
+    metrics.notifications.attempted("ops", "delivered", second);
+    metrics.notifications.suppressed("ops", 2);
+    metrics.notifications.set_waiting("ops", 1, second);
     metrics.environments.set_lease("123456789012", true);
     metrics.environments.set_credentials("123456789012", true);
     metrics.environments.set(
