@@ -183,6 +183,42 @@ async fn a_failure_is_kept_where_policy_says_so_or_where_it_is_not_the_changes_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_change_made_and_waits_for_a_person_takes_nothing_back() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let change = rig.change("prod", spec(&[("one", "blue"), ("new", "cursed")], json!({})), "alice").await;
+    rig.wait_for("prod", "Stalled", "True Broken").await;
+    eventually("it to say what it waits for", || async {
+        let row = rig.store.get_change(&change.name).await.unwrap();
+        (row.waiting["reason"] == "Broken" && row.phase == "Applying").then_some(())
+    })
+    .await;
+    rig.clock.advance(SignedDuration::from_hours(2));
+    reconcile(&rig).await;
+    assert_eq!((rig.row("prod").await.revision, rig.events("ChangeRolledBack").await.len()), (2, 0));
+    rig.cloud.tamper("new", |live| live.state = "ok".to_owned());
+    rig.phase(&change.name, "Converged").await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_end_with_their_environment() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "?black")], json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    rig.cloud.tamper("one", |live| live.colour = "red".to_owned());
+    let change = rig.open_change("prod").await;
+    rig.delete("prod").await;
+    let ended = rig.phase(&change.name, "Superseded").await;
+    assert!(ended.finished_at.is_some());
+    eventually("the environment to go", || async { rig.is_gone("prod").await.then_some(()) }).await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_killed_in_the_step_that_broke_it_takes_the_change_back_once() {
     let rig = Rig::new().await;
     rig.declare("prod", spec(&[("one", "red")], json!({}))).await;

@@ -130,7 +130,9 @@ pub fn settle(open: &Open<'_>, found: &Found<'_>) -> Verdict {
 fn settle_revision(open: &Open<'_>, found: &Found<'_>) -> Verdict {
     // What is being deleted serves nobody, and cannot be taken back.
     let judged = if open.origin == Origin::Deletion { &[] } else { found.stalled };
-    let stalled: Vec<Failure> = judged.iter().filter(|failure| failure.since >= open.applied_at).cloned().collect();
+    // What stalled in the very pass that wrote it is what it is to mend. Stored times are whole microseconds.
+    let later = |failure: &&Failure| failure.since.as_microsecond() > open.applied_at.as_microsecond();
+    let stalled: Vec<Failure> = judged.iter().filter(later).cloned().collect();
     let deadline = after(open.applied_at.max(found.last_act.unwrap_or(open.applied_at)), found.policy.rollback.within);
     if !stalled.is_empty() {
         let late = stalled.iter().all(|failure| failure.since > deadline);

@@ -128,6 +128,9 @@ fn a_guard_holds_it_and_says_until_when() {
 fn a_failure_that_began_with_the_change_is_taken_back() {
     let policy = policy();
     let (before, during, late) = ([failure(-5)], [failure(50)], [failure(700)]);
+    let at_once = Timestamp::from_nanosecond(at(0).as_nanosecond() + 569).unwrap();
+    let at_once = [Failure { since: at_once, ..failure(0) }];
+    check(&applied(), &Found { stalled: &at_once, ..found(&policy) }, "Wait Converging");
     check(&applied(), &Found { stalled: &before, ..found(&policy) }, "Wait Converging");
     check(&applied(), &Found { stalled: &during, ..found(&policy) }, "RollBack");
     let late = Found { stalled: &late, now: at(800), ..found(&policy) };

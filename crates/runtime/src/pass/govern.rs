@@ -17,7 +17,7 @@ use store::{ChangeMove, ChangeRow, ChangeUpdate, ChangeWrite, NewChange, NewEven
 
 use super::plan::{approved, plan_json};
 use super::report::{Entry, old_conditions};
-use super::{Halt, Pass};
+use super::{Halt, Pass, history};
 use crate::keys;
 
 /// So many journal rows tell what a generation touched.
@@ -87,7 +87,8 @@ impl Pass<'_> {
             converged: is_true(ConditionType::Ready) && is_true(ConditionType::Synced),
             hold: entries.iter().find_map(|entry| entry.hold.clone()),
             progressing: entries.iter().find_map(|entry| {
-                let (reason, message) = entry.facts().progressing()?;
+                let facts = entry.facts();
+                let (reason, message) = facts.stalled().or_else(|| facts.progressing())?;
                 Some((reason, format!("{}: {message}", entry.name)))
             }),
             troubles: entries.iter().zip(resources).filter_map(|(entry, row)| self.trouble(entry, row)).collect(),
@@ -194,10 +195,14 @@ impl Pass<'_> {
         let of_it = rows.iter().filter(|row| row.generation == self.row.generation);
         let mut touched = Touched::default();
         for row in of_it {
-            touched.keys.extend(keys::from_store(&row.resource));
+            let Some(key) = keys::from_store(&row.resource) else { continue };
             if row.outcome != Some(store::MutationOutcome::NotApplied) {
                 touched.last_act = touched.last_act.max(Some(row.begun_at));
+                if history::creates(row) {
+                    touched.made.insert(key.clone());
+                }
             }
+            touched.keys.insert(key);
         }
         Ok(touched)
     }
@@ -415,6 +420,8 @@ impl Pass<'_> {
 #[derive(Debug, Default)]
 struct Touched {
     keys: BTreeSet<ResourceKey>,
+    /// What it made. That never served before, and may wait for a person (a secret, for its value): it breaks nothing.
+    made: BTreeSet<ResourceKey>,
     last_act: Option<Timestamp>,
 }
 
@@ -423,7 +430,7 @@ impl Touched {
     fn failures(&self, troubles: &[Trouble]) -> (Vec<Failure>, Vec<Failure>) {
         let mut stalled = Vec::new();
         let mut unready = Vec::new();
-        for trouble in troubles {
+        for trouble in troubles.iter().filter(|trouble| !self.made.contains(&trouble.key)) {
             if self.keys.contains(&trouble.key) {
                 stalled.extend(trouble.stuck.clone());
                 unready.extend(trouble.unready.clone());

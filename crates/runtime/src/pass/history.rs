@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::guard::{StepFacts, fingerprint};
 use jiff::{SignedDuration, Timestamp};
+use model::plan::Verb;
 use model::{ResourceKey, Step};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -38,6 +39,11 @@ pub(super) fn print_of(row: &JournalRow) -> &str {
 /// Whether a journalled step took over an object.
 pub(super) fn adopts(row: &JournalRow) -> bool {
     row.body.get("adopts").and_then(Value::as_bool).unwrap_or_default()
+}
+
+/// Whether a journalled step made its object.
+pub(super) fn creates(row: &JournalRow) -> bool {
+    row.body.get("verb").is_some_and(|verb| *verb == json!(Verb::Create))
 }
 
 /// The idempotency token of a write: the same when the same write is tried again after an attempt of which nothing is
@@ -97,7 +103,6 @@ fn fields(step: &Step) -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::plan::Verb;
     use model::{AwsAccountId, FieldChange, KindName, Region, Risk};
     use uuid::Uuid;
 

@@ -161,6 +161,11 @@ fn act_error(class: Class, effect: Effect) -> ActError {
     }
 }
 
+/// What becomes of an object of this colour.
+fn state_of(colour: Option<&str>) -> String {
+    if colour == Some("cursed") { "broken" } else { "ok" }.to_owned()
+}
+
 impl FakeProvider {
     /// A lid is found only at its crate's ARN.
     fn look(&self, state: &State, key: &ObserveKey) -> Option<Live> {
@@ -176,14 +181,15 @@ impl FakeProvider {
             "CreateCrate" | "PutLid" => {
                 state.arns += 1;
                 let arn = format!("arn:{}", state.arns);
-                state
-                    .live
-                    .insert(place, Live { colour: colour.unwrap_or_default(), arn, state: "ok".to_owned(), tags });
+                state.live.insert(
+                    place,
+                    Live { state: state_of(colour.as_deref()), colour: colour.unwrap_or_default(), arn, tags },
+                );
             }
             "PaintCrate" => {
                 if let Some(live) = state.live.get_mut(&place) {
                     live.colour = colour.unwrap_or_default();
-                    live.state = if live.colour == "cursed" { "broken" } else { "ok" }.to_owned();
+                    live.state = state_of(Some(&live.colour));
                 }
             }
             "TagResource" => {

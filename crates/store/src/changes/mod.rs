@@ -18,7 +18,7 @@ use crate::rows::{FromStoreRow, at, at_optional, document, optional_timestamp, t
 use crate::types::{Page, PageRequest, Precondition};
 
 pub use moves::{ChangeMove, ChangeWrite};
-pub(crate) use moves::{check_change_in, move_changes_in};
+pub(crate) use moves::{check_change_in, end_changes_in, move_changes_in};
 
 /// How the API names the kind, also in the object log.
 const KIND: &str = "Change";

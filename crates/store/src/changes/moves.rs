@@ -2,7 +2,7 @@
 //! the same plan.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -17,6 +17,9 @@ use crate::operation::Operation;
 use crate::pool::{Store, transact};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Fence, Precondition};
+
+/// The phase of a change whose environment went while it was open.
+const GONE_WITH_IT: &str = "Superseded";
 
 /// A move of a change, with what is told of it. A move from a version that is no longer the stored one is not made and not
 /// told: somebody else moved it meanwhile.
@@ -56,6 +59,31 @@ pub(crate) async fn check_change_in(tx: &mut PgConnection, name: &str, version: 
         Some(current) if current != version => Err(Error::Conflict { current }),
         Some(_) => Ok(()),
     }
+}
+
+/// Ends what is still open about an environment that goes, however it goes. The caller holds the pen.
+pub(crate) async fn end_changes_in(tx: &mut PgConnection, pen: &mut Pen, environment_uid: Uuid) -> Result<()> {
+    let open: Vec<Uuid> =
+        sqlx::query_scalar("SELECT uid FROM changes WHERE environment_uid = $1 AND finished_at IS NULL ORDER BY name")
+            .bind(environment_uid)
+            .fetch_all(&mut *tx)
+            .await?;
+    for uid in open {
+        let row = sqlx::query(
+            "UPDATE changes SET resource_version = $2, phase = $3, outcome = $4, waiting = 'null',
+                    finished_at = clock_timestamp()
+             WHERE uid = $1 RETURNING *",
+        )
+        .bind(uid)
+        .bind(pen.next())
+        .bind(GONE_WITH_IT)
+        .bind(json!({ "reason": "EnvironmentDeleted", "message": "the environment is deleted" }))
+        .fetch_one(&mut *tx)
+        .await?;
+        let change = ChangeRow::from_row(&row)?;
+        pen.log((KIND, &change.name), change.resource_version, LoggedEvent::Modified, &change)?;
+    }
+    Ok(())
 }
 
 /// Makes moves; the caller holds the pen. Wakes nobody: whoever moves a change this way works on its environment.

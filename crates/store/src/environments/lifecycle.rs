@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::rows::{EnvironmentRow, KIND, Pause, Which, lock};
 use crate::audit::{Act, raised};
+use crate::changes::end_changes_in;
 use crate::error::{Error, Result};
 use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
@@ -149,6 +150,7 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
             log_deleted(&mut pen, ManagedResourceRow::from_rows(&rows)?)?;
+            end_changes_in(tx, &mut pen, uid).await?;
             sqlx::query("DELETE FROM environments WHERE uid = $1").bind(uid).execute(&mut *tx).await?;
             environment.resource_version = pen.next();
             pen.log((KIND, &environment.name), environment.resource_version, LoggedEvent::Deleted, &environment)?;

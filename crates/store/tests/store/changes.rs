@@ -152,6 +152,25 @@ async fn a_withdrawn_change_is_shown_no_more_and_remembered_with_its_plan() {
 }
 
 #[tokio::test]
+async fn what_is_open_ends_with_its_environment() {
+    let db = test_database().await;
+    let store = db.store();
+    let uid = create(&store, "prod").await.uid;
+    for name in ["c1", "c2"] {
+        let open = NewChange { environment_uid: Some(uid), ..pending(name) };
+        store.create_change(&open, at(1)).await.unwrap();
+    }
+    store.request_delete("prod", Precondition::default(), None, at(2)).await.unwrap();
+    store.remove_environment(uid, None).await.unwrap();
+    for name in ["c1", "c2"] {
+        let ended = store.get_change(name).await.unwrap();
+        assert_eq!((ended.phase.as_str(), &ended.outcome["reason"]), ("Superseded", &json!("EnvironmentDeleted")));
+        assert!(ended.finished_at.is_some());
+    }
+    assert!(store.open_changes(uid).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_move_from_a_version_that_is_gone_is_neither_made_nor_told() {
     let db = test_database().await;
     let store = db.store();
