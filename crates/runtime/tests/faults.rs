@@ -239,6 +239,22 @@ async fn writes_that_aws_takes_and_drops_later_stop_after_three() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_effect_that_shows_late_is_told_once_however_often_it_was_written() {
+    let rig = Rig::new().await;
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
+    rig.cloud.fail_writes(Some(Fault::NoEffect));
+    rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
+    let runtime = rig.start();
+    eventually("two writes", || async { (rig.cloud.writes().len() >= 2).then_some(()) }).await;
+    rig.cloud.tamper("one", |live| live.colour = "blue".to_owned());
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let events = rig.events("Updated").await;
+    assert_eq!(events.iter().map(|event| event.count).collect::<Vec<_>>(), [1]);
+    assert!(journal(&rig).await.iter().all(|row| row.effective == Some(true)));
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_create_without_an_object_was_not_applied_whatever_the_plan_waits_for() {
     let rig = Rig::new().await;
     rig.cloud.fail_next(Fault::HangBefore);

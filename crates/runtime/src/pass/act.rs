@@ -194,6 +194,8 @@ impl Pass<'_> {
         match (applied, effective, result) {
             (true, Some(true), _) => {
                 self.memory.retries.remove(key);
+                let earlier = self.memory.suspects.get_mut(key).into_iter().flatten();
+                earlier.filter(|suspect| suspect.print == print).for_each(|suspect| suspect.told = true);
                 self.done_event(key, step, request_id);
             }
             // Carried out, and the effect is not to be seen: AWS may be late to show it or busy with it, or the read
@@ -207,6 +209,7 @@ impl Pass<'_> {
                     waits: waits.clone(),
                     request_id,
                     without_effect: effective == Some(false),
+                    told: false,
                 };
                 self.memory.suspects.entry(key.clone()).or_default().push(suspect);
                 self.await_effect(key);

@@ -85,6 +85,8 @@ struct Suspect {
     request_id: Option<String>,
     /// It was planned again: the journal says so already.
     without_effect: bool,
+    /// The same write, made again, had its effect, and that has been told.
+    told: bool,
 }
 
 /// An object is not written to before a time, because a write failed or showed no effect.

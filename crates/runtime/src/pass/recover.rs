@@ -1,5 +1,7 @@
 //! What a crash or a lost answer left open in the journal is resolved by looking, never by asking a person.
 
+use std::collections::BTreeMap;
+
 use engine::EnvironmentPlan;
 use model::plan::Verb;
 use model::{Observation, ResourceKey, Wait, WaitKind};
@@ -76,12 +78,13 @@ impl Pass<'_> {
     /// A write whose effect shows late was effective after all: it does not count as one without. One that AWS took,
     /// and that is planned again, was not.
     pub(super) async fn settle_suspects(&mut self, plan: &EnvironmentPlan) -> Result<(), Halt> {
-        for (key, suspects) in std::mem::take(&mut self.memory.suspects) {
+        // What is settled is struck off object by object: a store that fails loses none.
+        for (key, suspects) in self.memory.suspects.clone() {
+            let known = !self.snapshot.get(&key).is_unknown();
+            let (mut left, mut told) = (Vec::new(), BTreeMap::new());
             for suspect in suspects {
-                let known = !self.snapshot.get(&key).is_unknown();
-                let step = &suspect.step;
                 let effect = known
-                    .then(|| self.effect(plan, &key, Some(step.verb), &suspect.print, Some(&suspect.waits)))
+                    .then(|| self.effect(plan, &key, Some(suspect.step.verb), &suspect.print, Some(&suspect.waits)))
                     .flatten();
                 let news = effect.filter(|effect| *effect || !suspect.without_effect);
                 if let Some(effective) = news {
@@ -90,15 +93,25 @@ impl Pass<'_> {
                     self.histories.remove(&key);
                 }
                 if effect == Some(true) {
-                    self.memory.retries.remove(&key);
-                    if suspect.generation == self.row.generation {
-                        self.done_event(&key, step, suspect.request_id.clone());
-                    }
-                    continue;
+                    // However often it was written, it had its effect once.
+                    told.insert(suspect.print.clone(), suspect);
+                } else {
+                    let without_effect = suspect.without_effect || effect == Some(false);
+                    left.push(Suspect { without_effect, ..suspect });
                 }
-                let without_effect = suspect.without_effect || effect == Some(false);
-                let suspects = self.memory.suspects.entry(key.clone()).or_default();
-                suspects.push(Suspect { without_effect, ..suspect });
+            }
+            if !told.is_empty() {
+                self.memory.retries.remove(&key);
+            }
+            if left.is_empty() {
+                self.memory.suspects.remove(&key);
+            } else {
+                self.memory.suspects.insert(key.clone(), left);
+            }
+            for suspect in told.into_values() {
+                if suspect.generation == self.row.generation && !suspect.told {
+                    self.done_event(&key, &suspect.step, suspect.request_id);
+                }
             }
         }
         Ok(())
