@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use store::{Claim, ClaimConflict, EnvironmentRow};
 use uuid::Uuid;
 
+use crate::access::scope;
 use crate::error::{ApiError, ApiResult, claimed};
 use crate::extract::FieldValidation;
 use crate::state::ApiState;
@@ -167,9 +168,14 @@ pub(crate) fn stored(row: &EnvironmentRow) -> Option<Environment> {
 /// Checks a reading by itself, against the version that holds, and against what other Environments claim.
 pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&EnvironmentRow>) -> ApiResult<Checked> {
     let Read { name, environment, mut problems, warnings, .. } = read;
+    // Before anything is told of what is there.
+    if let Some(row) = row {
+        scope::check_labels(&row.labels)?;
+    }
     let Some(environment) = environment else {
         return Err(ApiError::invalid(KIND, row.map_or(&name, |row| &row.name), problems));
     };
+    scope::check_labels(&environment.metadata.labels)?;
     problems.extend(validate(&environment));
     check_annotations(&environment, &mut problems);
     if let Some(row) = row {

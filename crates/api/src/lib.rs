@@ -4,6 +4,7 @@
 //! Any replica serves it: what needs fresh reads of AWS (a plan, a reconcile) is a request row that the account's owner
 //! answers. Kinds come in through [`engine::Registry`]; nothing here knows one by name.
 
+mod access;
 mod apply;
 mod approvals;
 mod audit;
@@ -35,9 +36,15 @@ mod selectors;
 mod serve;
 mod state;
 mod tables;
+mod tls;
 mod watch;
 mod wire;
 
+pub use access::{
+    AUTHENTICATED, Access, AccessConfig, Binding, ClientAddress, How, Identity, Peer, Policy, Rate, Role, SYSTEM,
+    Selector, StaticToken, TokenHash, new_token,
+};
 pub use routes::router;
 pub use serve::{ServeConfig, serve};
 pub use state::{ApiConfig, ApiState, Clock, Liveness, RequestHook, RequestSeen, TextSource};
+pub use tls::{Reloaded, Tls, TlsError};

@@ -52,8 +52,7 @@ pub(crate) async fn observe(State(state): State<Arc<ApiState>>, request: Request
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     // The query is left out: it may hold what somebody typed by mistake.
-    let span =
-        tracing::info_span!("request", http.method = %method, http.route = route, http.path = request.uri().path());
+    let span = tracing::info_span!("request", http.method = %method, http.route = route, http.path = request.uri().path(), user = tracing::field::Empty);
     let response = next.run(request).instrument(span.clone()).await;
     let (code, elapsed) = (response.status(), began.elapsed());
     span.in_scope(|| tracing::debug!(http.code = code.as_u16(), elapsed_ms = elapsed.as_millis(), "answered"));

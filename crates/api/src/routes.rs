@@ -8,21 +8,20 @@ use axum::routing::{get, post};
 use crate::environments::{actions, approve, delete, plan, read, write};
 use crate::state::ApiState;
 use crate::{
-    audit, changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages, probes,
-    revisions,
+    access, audit, changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages,
+    probes, revisions,
 };
 
-/// The whole API.
-///
-/// Seam for what is not here yet: authentication fills the extractor of the actor, in front of the routes made by
-/// `api_routes` and of nothing else (probes and metrics stay open).
+/// The whole API. Probes and metrics stand beside authentication and the limit on requests.
 pub fn router(state: ApiState) -> Router {
     let state = Arc::new(state);
     let limits = middleware::Limits::new(state.config.max_requests);
     api_routes()
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::authorize))
         .layer(axum::middleware::from_fn(middleware::no_pages))
         .layer(axum::middleware::from_fn_with_state(limits, middleware::limit))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), audit::forbidden))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::authenticate))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), audit::anonymous))
         .merge(probe_routes())
         // Before the layers, so that these answers are counted too.

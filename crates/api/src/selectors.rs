@@ -14,7 +14,8 @@ pub(crate) fn labels(params: &Params) -> ApiResult<Vec<LabelRequirement>> {
     parse_labels(text).map_err(|rule| ApiError::field("labelSelector", Reason::FieldValueInvalid, rule))
 }
 
-fn parse_labels(text: &str) -> Result<Vec<LabelRequirement>, String> {
+/// A selector as text.
+pub(crate) fn parse_labels(text: &str) -> Result<Vec<LabelRequirement>, String> {
     split(text).into_iter().map(str::trim).map(requirement).collect()
 }
 

@@ -8,8 +8,10 @@ use engine::Registry;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use store::Store;
+use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::audit::Refusals;
 use crate::watch::Feeds;
 
@@ -52,6 +54,8 @@ pub struct ApiState {
     pub liveness: Liveness,
     /// Told of every answered request.
     pub on_request: RequestHook,
+    /// Who may do what; everybody everything, unless something else is put here.
+    pub access: Arc<Access>,
     /// Limits and times.
     pub config: ApiConfig,
     /// The streams of watches.
@@ -109,6 +113,7 @@ impl ApiState {
             metrics_render: Arc::new(String::new),
             liveness: Arc::new(|| Ok(())),
             on_request: Arc::new(|_| {}),
+            access: Arc::new(Access::open(Vec::new(), Metrics::new().0.access)),
             config: ApiConfig::default(),
             watches: Feeds::new(stop.clone()),
             refusals: Refusals::new(stop),

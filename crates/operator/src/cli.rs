@@ -21,7 +21,12 @@ pub enum Command {
         /// Configuration file, YAML or JSON; docs/configuration.md lists the keys.
         #[arg(long, env = "EVENTCHAIN_CONFIG")]
         config: Option<PathBuf>,
+        /// Let anybody who reaches the listener do everything; as http.insecureNoAuth.
+        #[arg(long)]
+        insecure_no_auth: bool,
     },
+    /// Make a token for the API: prints it, and the hash of it that the configuration holds. It is kept nowhere.
+    Token,
     /// Bring the database's schema up to date, and end.
     Migrate,
     /// Ask a running daemon whether it is alive; exit 0 if it is. For container health checks.
@@ -53,6 +58,9 @@ pub enum Command {
         /// Port of the API on loopback; any free one if this is taken.
         #[arg(long, default_value_t = 8080)]
         port: u16,
+        /// Port of the API over TLS, with tokens, on loopback; any free one if this is taken.
+        #[arg(long, default_value_t = 8443)]
+        tls_port: u16,
         /// Port of the simulated AWS on loopback; any free one if this is taken.
         #[arg(long, default_value_t = 4566)]
         aws_port: u16,

@@ -5,22 +5,66 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use api::{Access, Reloaded, Tls};
 use awskit::{Aws, CallRecord};
 use jiff::Timestamp;
 use kinds::Cloud;
 use runtime::{Clock, Handle, Runtime, StoreMetrics, SystemClock};
 use store::Store;
-use telemetry::Metrics;
+use telemetry::{AccessMetrics, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::Config;
 
+/// How often the certificate's files are looked at.
+const CERTIFICATE_PERIOD: Duration = Duration::from_secs(10);
+
+/// A listener: how it is reached, and who may do what through it.
+pub struct Door {
+    /// The listener.
+    pub listener: TcpListener,
+    /// TLS; `None` is plain HTTP.
+    pub tls: Option<Tls>,
+    /// Who may do what.
+    pub access: Access,
+}
+
+impl Door {
+    /// As the configuration says.
+    pub fn configured(config: &Config, metrics: &Metrics, listener: TcpListener) -> Result<Self> {
+        let parts = config.access();
+        let tls = config.http.tls.as_ref().map(|files| Tls::load(&files.cert_file, &files.key_file)).transpose();
+        let tls = tls.context("http.tls")?;
+        if let Some(tls) = &tls {
+            if tls.expires_at() <= now() {
+                tracing::warn!(expires_at = %tls.expires_at(), "the certificate has ended: clients will refuse it");
+            }
+            metrics.access.certificate_served(tls.expires_at());
+        }
+        let (proxies, counted) = (parts.trusted_proxies, metrics.access.clone());
+        let access = match parts.checked {
+            Some(checked) => Access::checked(checked, proxies, counted),
+            None => Access::open(proxies, counted),
+        };
+        if !access.is_checked() && !config.http.listen.ip().is_loopback() {
+            tracing::warn!(listen = %config.http.listen, "anybody who reaches the API may do everything, as configured");
+        }
+        Ok(Self { listener, tls, access })
+    }
+
+    /// For this machine alone: plain HTTP, and nobody is checked.
+    pub fn local(metrics: &Metrics, listener: TcpListener) -> Self {
+        Self { listener, tls: None, access: Access::open(Vec::new(), metrics.access.clone()) }
+    }
+}
+
 /// A running daemon.
 pub struct Daemon {
     runtime: Handle,
-    api: tokio::task::JoinHandle<std::io::Result<()>>,
+    apis: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
+    certificates: Vec<tokio::sync::mpsc::Sender<()>>,
     gauges: tokio::task::JoinHandle<()>,
     stop_api: CancellationToken,
     stop_watches: CancellationToken,
@@ -56,14 +100,9 @@ pub fn open_aws(config: awskit::Config, metrics: &Metrics) -> Aws {
 
 impl Daemon {
     /// Starts runtime and API. The schema must be current.
-    pub async fn start(
-        config: &Config,
-        store: Store,
-        aws: Aws,
-        metrics: Metrics,
-        listener: TcpListener,
-    ) -> Result<Self> {
-        let address = listener.local_addr().context("the API's address")?;
+    pub async fn start(config: &Config, store: Store, aws: Aws, metrics: Metrics, doors: Vec<Door>) -> Result<Self> {
+        let first = doors.first().context("a daemon without a listener")?;
+        let address = first.listener.local_addr().context("the API's address")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Arc::new(kinds::registry());
         let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&aws));
@@ -88,19 +127,37 @@ impl Daemon {
         });
         state.config.max_body_bytes = config.http.max_body_bytes;
         let stop_watches = state.stop_watches();
-        let router = api::router(state);
         let stop_api = CancellationToken::new();
-        let stop = stop_api.clone();
-        let api = tokio::spawn(async move {
-            api::serve(listener, router, api::ServeConfig::default(), stop.cancelled_owned()).await
-        });
+        let (mut apis, mut certificates) = (Vec::new(), Vec::new());
+        for Door { listener, tls, access } in doors {
+            let mut state = state.clone();
+            state.access = Arc::new(access);
+            if let Some(tls) = &tls {
+                let (hint, hints) = tokio::sync::mpsc::channel(1);
+                let told = certificate_told(metrics.access.clone());
+                let times = (CERTIFICATE_PERIOD, Arc::clone(&state.clock));
+                tokio::spawn(tls.clone().keep_fresh(times, hints, stop_api.clone(), told));
+                certificates.push(hint);
+            }
+            let (router, stop) = (api::router(state), stop_api.clone());
+            let config = api::ServeConfig { tls, ..api::ServeConfig::default() };
+            apis.push(tokio::spawn(async move { api::serve(listener, router, config, stop.cancelled_owned()).await }));
+        }
         let gauges = tokio::spawn(headroom(aws, metrics, stop_api.clone()));
-        Ok(Self { runtime, api, gauges, stop_api, stop_watches, address })
+        Ok(Self { runtime, apis, certificates, gauges, stop_api, stop_watches, address })
     }
 
     /// Address of the API.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Looks at the certificates' files now.
+    pub fn reload_certificates(&self) {
+        for hint in &self.certificates {
+            // One that waits already is as good.
+            let _ = hint.try_send(());
+        }
     }
 
     /// Stops: no new work, the call under way is finished, leases are given back. Within 25 s.
@@ -109,7 +166,7 @@ impl Daemon {
         self.stop_watches.cancel();
         self.runtime.shutdown().await;
         // A client that holds its connection open does not hold the daemon.
-        if tokio::time::timeout(Duration::from_secs(2), self.api).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), all_of(self.apis)).await.is_err() {
             tracing::info!("requests to the API were still open");
         }
         self.gauges.abort();
@@ -126,6 +183,29 @@ async fn headroom(aws: Aws, metrics: Metrics, stop: CancellationToken) {
         }
         for (account, region, bucket, part) in aws.budgets().headroom(tokio::time::Instant::now()) {
             metrics.aws.set_headroom(account.as_str(), region.as_str(), bucket, part);
+        }
+    }
+}
+
+/// Waits for all of them.
+async fn all_of(tasks: Vec<tokio::task::JoinHandle<std::io::Result<()>>>) {
+    for task in tasks {
+        let _ = task.await;
+    }
+}
+
+/// What becomes known of a certificate that changed.
+fn certificate_told(metrics: AccessMetrics) -> impl Fn(Reloaded) + Send {
+    move |reloaded| match reloaded {
+        Reloaded::Served(expires_at) => {
+            tracing::info!(%expires_at, "a new certificate is served");
+            metrics.certificate_reloaded(true);
+            metrics.certificate_served(expires_at);
+        }
+        Reloaded::Refused(error) => {
+            let error = telemetry::ErrorChain(&error);
+            tracing::warn!(%error, "the new certificate is not served; the old one still is");
+            metrics.certificate_reloaded(false);
         }
     }
 }

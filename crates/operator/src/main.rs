@@ -22,7 +22,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config } => serve::serve(config.as_deref()).await?,
+        Command::Serve { config, insecure_no_auth } => serve::serve(config.as_deref(), insecure_no_auth).await?,
+        Command::Token => serve::token(),
         Command::Migrate => serve::migrate().await?,
         Command::Healthcheck { config } => serve::healthcheck(config.as_deref()).await?,
         Command::Plan { file, config } => {
@@ -34,8 +35,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             plan_file::run(&environment, &registry, &cloud, &config.installation, daemon::now()).await?;
         }
         Command::Audit { command: Audit::Verify { head } } => audit::verify(head).await?,
-        Command::Dev { demo, port, aws_port, log } => {
-            return dev::run(&dev::Options { demo, port, aws_port, log }).await;
+        Command::Dev { demo, port, tls_port, aws_port, log } => {
+            return dev::run(&dev::Options { demo, port, tls_port, aws_port, log }).await;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
-//! `operator serve`, `migrate`, `healthcheck`.
+//! `operator serve`, `migrate`, `healthcheck`, `token`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config, LogFormat};
-use crate::daemon::{Daemon, open_aws, open_store};
+use crate::daemon::{Daemon, Door, open_aws, open_store};
 use crate::http::Client;
 use crate::say::say;
 
@@ -24,7 +25,11 @@ pub fn database_url() -> Result<String> {
 
 /// The configuration, with the log set up by it.
 pub fn load(file: Option<&Path>) -> Result<Config> {
-    let config = config::load(file, std::env::vars())?;
+    load_with(file, std::env::vars())
+}
+
+fn load_with(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Config> {
+    let config = config::load(file, variables)?;
     let format = match config.log.format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
@@ -34,12 +39,15 @@ pub fn load(file: Option<&Path>) -> Result<Config> {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT.
-pub async fn serve(file: Option<&Path>) -> Result<()> {
-    let config = load(file)?;
+pub async fn serve(file: Option<&Path>, insecure_no_auth: bool) -> Result<()> {
+    // The option is the key, said on the command line.
+    let said = insecure_no_auth.then(|| ("EVENTCHAIN_HTTP_INSECURE_NO_AUTH".to_owned(), "true".to_owned()));
+    let config = load_with(file, std::env::vars().chain(said))?;
     let url = database_url()?;
     // Before anything else, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let (metrics, _registry) = Metrics::new();
     let store = open_store(&config, url, &metrics)?;
     tokio::select! {
@@ -51,11 +59,16 @@ pub async fn serve(file: Option<&Path>) -> Result<()> {
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
-    let daemon = Daemon::start(&config, store, aws, metrics, listener).await?;
-    say(format!("listening on http://{}", daemon.address()));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let door = Door::configured(&config, &metrics, listener)?;
+    let scheme = if door.tls.is_some() { "https" } else { "http" };
+    let daemon = Daemon::start(&config, store, aws, metrics, vec![door]).await?;
+    say(format!("listening on {scheme}://{}", daemon.address()));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => daemon.reload_certificates(),
+        }
     }
     tracing::info!("stopping: the call under way is finished, leases are given back");
     daemon.stop().await;
@@ -93,9 +106,40 @@ pub async fn migrate() -> Result<()> {
 /// Asks a daemon on this machine whether it is alive.
 pub async fn healthcheck(file: Option<&Path>) -> Result<()> {
     let config = config::load(file, std::env::vars())?;
-    let client = Client::new(format!("http://{}", config.http.listen));
+    let client = match &config.http.tls {
+        None => Client::new(format!("http://{}", reachable(config.http.listen)))?,
+        Some(_) => Client::unverified(format!("https://{}", reachable(config.http.listen)))?,
+    };
     let reply =
         tokio::time::timeout(Duration::from_secs(3), client.get("/livez")).await.context("no answer within 3 s")??;
     anyhow::ensure!(reply.status == 200, "HTTP {}: {}", reply.status, reply.text);
     Ok(())
+}
+
+/// The address under which a listener is reached from its own machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => (Ipv4Addr::LOCALHOST, listen.port()).into(),
+        IpAddr::V6(address) if address.is_unspecified() => (Ipv6Addr::LOCALHOST, listen.port()).into(),
+        _ => listen,
+    }
+}
+
+/// Makes a token, and says what the configuration is to hold of it.
+pub fn token() {
+    let (token, hash) = api::new_token(rand::random());
+    say(format!("token: {token}\nhash:  {hash}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_on_loopback() {
+        let at = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(at("0.0.0.0:8443"), "127.0.0.1:8443");
+        assert_eq!(at("[::]:8443"), "[::1]:8443");
+        assert_eq!(at("10.1.2.3:8443"), "10.1.2.3:8443");
+    }
 }

@@ -9,4 +9,4 @@ pub mod metrics;
 
 pub use chain::ErrorChain;
 pub use log::{Format, LogError};
-pub use metrics::Metrics;
+pub use metrics::{AccessMetrics, AuthOutcome, Metrics};

@@ -11,6 +11,7 @@ use store::Origin;
 use uuid::Uuid;
 
 use super::Actor;
+use crate::access::Identity;
 use crate::error::ApiError;
 use crate::state::ApiState;
 
@@ -44,8 +45,8 @@ pub(crate) async fn origin(parts: &mut Parts, state: &ApiState) -> Origin {
     let request = format!("{} {}", parts.method, uri.path());
     Origin {
         actor,
-        groups: Vec::new(),
-        address: None,
+        groups: parts.extensions.get::<Identity>().map(|identity| identity.groups.clone()).unwrap_or_default(),
+        address: state.access.client_address(&parts.extensions, &parts.headers).map(|address| address.to_string()),
         user_agent: agent(&parts.headers),
         request_id: parts.extensions.get::<RequestId>().map(|RequestId(id)| *id),
         request: Some(request.chars().take(LONGEST_REQUEST).collect()),

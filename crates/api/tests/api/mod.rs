@@ -1,5 +1,6 @@
 //! The tests, and what they share.
 
+mod access;
 mod actions;
 mod apply;
 mod approvals;
@@ -20,4 +21,5 @@ mod outage;
 mod patches;
 mod plans;
 mod support;
+mod tls;
 mod watch;

@@ -50,7 +50,7 @@ fn known_keys() -> Vec<(String, Vec<String>, Value)> {
     let mut keys = Vec::new();
     walk(&defaults, &mut Vec::new(), &mut keys);
     // Optional keys have no default to be found by.
-    for path in ["aws.endpoint", "aws.callTimeout", "aws.budgetShare"] {
+    for path in ["aws.endpoint", "aws.callTimeout", "aws.budgetShare", "http.tls.certFile", "http.tls.keyFile"] {
         let path: Vec<String> = path.split('.').map(str::to_owned).collect();
         let sample = if path[1] == "budgetShare" { Value::from(0.5) } else { Value::from("") };
         keys.push((variable(&path), path, sample));
@@ -90,6 +90,11 @@ fn variable(path: &[String]) -> String {
 fn value(text: &str, sample: &Value) -> Value {
     match sample {
         Value::Number(_) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        // A list: as JSON, or of texts with commas between them.
+        Value::Array(_) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+        }
+        Value::Array(_) => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect(),
         Value::Bool(_) => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
         _ => Value::from(text),
     }

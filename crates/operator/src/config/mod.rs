@@ -4,12 +4,12 @@
 //! Precedence: environment variables over the file over the defaults. The file may hold no password: the database's URL
 //! comes from `DATABASE_URL`.
 
+mod access;
 mod environment;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use model::problem::{Problems, Reason};
 use model::{AwsAccountId, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use access::{AccessParts, Auth, Http, RoleBinding, TlsFiles, Token};
 
 /// The daemon's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub installation: String,
     /// The HTTP API.
     pub http: Http,
+    /// Who may do what.
+    pub auth: Auth,
     /// Accounts, endpoints, budgets.
     pub aws: AwsConfig,
     /// How often AWS is looked at.
@@ -44,16 +48,6 @@ pub struct Config {
     pub database: Database,
     /// The audit trail.
     pub audit: Audit,
-}
-
-/// The HTTP API.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Http {
-    /// Address and port. Only loopback addresses are accepted: the API has no authentication yet.
-    pub listen: SocketAddr,
-    /// Longest body of a request, in bytes.
-    pub max_body_bytes: usize,
 }
 
 /// Accounts, endpoints, budgets.
@@ -164,6 +158,7 @@ impl Default for Config {
         Self {
             installation: "eventchain-operator".to_owned(),
             http: Http::default(),
+            auth: Auth::default(),
             aws: AwsConfig::default(),
             sweeps: Sweeps::default(),
             passes: Passes::default(),
@@ -173,12 +168,6 @@ impl Default for Config {
             database: Database::default(),
             audit: Audit::default(),
         }
-    }
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), max_body_bytes: 1 << 20 }
     }
 }
 
@@ -281,12 +270,6 @@ fn check(config: &Config) -> Problems {
     if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
         refuse("installation", "must be 1 to 64 letters, digits, - _ and .".to_owned());
     }
-    if !config.http.listen.ip().is_loopback() {
-        refuse(
-            "http.listen",
-            format!("{} is not a loopback address, and the API has no authentication yet", config.http.listen.ip()),
-        );
-    }
     if config.aws.budget_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
         refuse("aws.budgetShare", "must be above 0 and at most 1".to_owned());
     }
@@ -327,6 +310,7 @@ fn check(config: &Config) -> Problems {
     if config.database.max_connections < 2 {
         refuse("database.maxConnections", "must be at least 2".to_owned());
     }
+    problems.extend(access::read(&config.http, &config.auth).1);
     problems
 }
 

@@ -53,3 +53,67 @@ fn the_call_timeout_stays_below_the_lease() {
     assert_eq!(from("leases: { ttl: 6s }", &[]).unwrap().call_timeout(), Duration::from_secs(4));
     assert_eq!(from("aws: { callTimeout: 10s }", &[]), Err(vec!["aws.callTimeout".to_owned()]));
 }
+
+const HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+#[test]
+fn no_listener_beyond_this_machine_without_authentication_unless_said_in_words() {
+    let listen = "listen: 0.0.0.0:8443";
+    assert_eq!(from(&format!("http: {{ {listen} }}"), &[]), Err(vec!["http.listen".to_owned()]));
+    assert!(from(&format!("http: {{ {listen}, insecureNoAuth: true }}"), &[]).is_ok());
+    assert!(from(&format!("http: {{ {listen} }}"), &[("EVENTCHAIN_HTTP_INSECURE_NO_AUTH", "true")]).is_ok());
+    let auth = format!(
+        "auth: {{ tokens: [{{ user: alice, hash: \"{HASH}\" }}], roles: [{{ role: admin, users: [alice] }}] }}"
+    );
+    let tls = "tls: { certFile: a.crt, keyFile: a.key }";
+    assert!(from(&format!("{auth}\nhttp: {{ {listen}, {tls} }}"), &[]).unwrap().access().checked.is_some());
+    assert_eq!(from(&format!("{auth}\nhttp: {{ {listen} }}"), &[]), Err(vec!["http.tls".to_owned()]));
+    assert!(from(&format!("{auth}\nhttp: {{ {listen}, insecurePlainTokens: true }}"), &[]).is_ok());
+    assert!(from(&auth, &[]).is_ok(), "on loopback a token travels nowhere");
+    let both = from(&format!("{auth}\nhttp: {{ insecureNoAuth: true }}"), &[]);
+    assert_eq!(both, Err(vec!["http.insecureNoAuth".to_owned()]));
+}
+
+#[test]
+fn roles_and_tokens_are_refused_with_their_paths_all_at_once() {
+    let refused = from(
+        &format!(
+            "auth:\n  tokens: [{{ user: \"system:x\", hash: hunter2 }}, {{ user: b, hash: \"{HASH}\" }}, \
+             {{ user: c, hash: \"{HASH}\" }}]\n  roles: [{{ role: king, users: [b] }}, {{ role: viewer }}]\n\
+             http: {{ trustedProxies: [10.0.0.0/8, here], userRequestBurst: 0 }}\n"
+        ),
+        &[],
+    )
+    .unwrap_err();
+    for path in [
+        "auth.tokens[0].user",
+        "auth.tokens[0].hash",
+        "auth.tokens[2].hash",
+        "auth.roles[0].role",
+        "auth.roles[1].users",
+        "http.trustedProxies[1]",
+        "http.userRequestBurst",
+    ] {
+        assert!(refused.iter().any(|found| found == path), "{path} not in {refused:?}");
+    }
+    assert_eq!(
+        from(&format!("auth: {{ tokens: [{{ user: a, hash: \"{HASH}\" }}] }}"), &[]),
+        Err(vec!["auth.roles".to_owned()]),
+        "nobody could do anything"
+    );
+}
+
+#[test]
+fn a_list_comes_from_a_variable_with_commas_and_tls_from_two() {
+    let config = from(
+        "",
+        &[
+            ("EVENTCHAIN_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+            ("EVENTCHAIN_HTTP_TLS_CERT_FILE", "/a.crt"),
+            ("EVENTCHAIN_HTTP_TLS_KEY_FILE", "/a.key"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.access().trusted_proxies.len(), 2);
+    assert!(config.http.tls.is_some());
+}

@@ -4,6 +4,7 @@
 //! The daemon is the same as `serve` runs. Only the endpoint of AWS differs, and the sweeps are more frequent, so that
 //! there is less to wait for.
 
+mod access;
 mod drift;
 mod story;
 
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
-use crate::daemon::{Daemon, open_aws, open_store};
+use crate::daemon::{Daemon, Door, open_aws, open_store};
 use crate::http::Client;
 use crate::say::say;
 use crate::serve::database_url;
@@ -33,6 +34,8 @@ pub struct Options {
     pub demo: bool,
     /// Wanted port of the API.
     pub port: u16,
+    /// Wanted port of the API over TLS.
+    pub tls_port: u16,
     /// Wanted port of the simulated AWS.
     pub aws_port: u16,
     /// Filter of the log.
@@ -68,12 +71,15 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
     let (metrics, _registry) = Metrics::new();
     let store = open_store(&config, url, &metrics)?;
     store.migrate().await.context("the database's schema cannot be brought up to date")?;
-    let daemon = Daemon::start(&config, store, open_aws(aws, &metrics), metrics, listen(options.port).await?).await?;
+    let local = Door::local(&metrics, listen(options.port).await?);
+    let (secured, door) = access::Secured::make(&metrics, listen(options.tls_port).await?)?;
+    let daemon = Daemon::start(&config, store, open_aws(aws, &metrics), metrics, vec![local, door]).await?;
     let base = format!("http://{}", daemon.address());
     say(format!("operator       {base}"));
+    say(format!("with TLS       export KUBECONFIG={}", secured.kubeconfig().display()));
     say(format!("simulated AWS  {}  (account {ACCOUNT}, us-east-1)", aws_server.url()));
 
-    let story = story::Story::new(Client::new(&base), sim, load_balancer);
+    let story = story::Story::new(Client::new(&base)?, sim, load_balancer);
     let played = tokio::select! {
         played = story.play() => Some(played),
         _ = terminate.recv() => None,
@@ -88,7 +94,7 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         None => ExitCode::SUCCESS,
     };
     if played.is_some() && !options.demo {
-        say(go_on(&base, &aws_server.url()));
+        say(go_on(&base, &aws_server.url(), &secured));
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -111,7 +117,8 @@ async fn listen(port: u16) -> Result<TcpListener> {
 }
 
 /// The commands to go on with.
-fn go_on(base: &str, aws: &str) -> String {
+fn go_on(base: &str, aws: &str, secured: &access::Secured) -> String {
+    let kubectl = secured.said();
     let cli = std::env::var("EVENTCHAIN_AWS_CLI").unwrap_or_else(|_| "aws".to_owned());
     format!(
         "
@@ -128,6 +135,8 @@ The daemon stays up; Ctrl-C ends it and all it started. From another shell:
   curl {base}/metrics
   curl -X POST {base}/apis/eventchain.io/v1/changes -H 'Content-Type: application/json' -d '
     {{\"spec\":{{\"environment\":\"prod\",\"message\":\"scale up for the sale\",
-             \"patch\":{{\"spec\":{{\"services\":{{\"event-service\":{{\"desiredCount\":4}}}}}}}}}}}}'"
+             \"patch\":{{\"spec\":{{\"services\":{{\"event-service\":{{\"desiredCount\":4}}}}}}}}}}}}'
+
+{kubectl}"
     )
 }

@@ -3,6 +3,7 @@
 //! Names that exist in the field are used where they exist (controller-runtime, client-go's workqueue). `help` says
 //! what to watch for.
 
+mod access;
 mod audit;
 mod aws;
 mod database;
@@ -16,6 +17,7 @@ mod register;
 use jiff::Timestamp;
 use prometheus::{Registry, TextEncoder};
 
+pub use access::{AccessMetrics, AuthOutcome};
 pub use audit::Audit;
 pub use aws::Aws;
 pub use database::Database;
@@ -42,6 +44,8 @@ pub struct Metrics {
     pub database: Database,
     /// Environments, backups, leases.
     pub environments: Environments,
+    /// Who gets in.
+    pub access: AccessMetrics,
     /// The audit trail.
     pub audit: Audit,
     /// Notifications.
@@ -60,6 +64,7 @@ impl Metrics {
             aws: Aws::new(&register),
             database: Database::new(&register),
             environments: Environments::new(&register),
+            access: AccessMetrics::new(&register),
             audit: Audit::new(&register),
             notifications: Notifications::new(&register),
             registry: register.into_registry(),

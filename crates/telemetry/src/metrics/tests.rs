@@ -35,6 +35,10 @@ fn touched() -> Metrics {
     metrics.notifications.attempted("ops", "delivered", second);
     metrics.notifications.suppressed("ops", 2);
     metrics.notifications.set_waiting("ops", 1, second);
+    metrics.access.authenticated("token", AuthOutcome::Known);
+    metrics.access.forbidden();
+    metrics.access.certificate_served(at);
+    metrics.access.certificate_reloaded(true);
     metrics.environments.set_lease("123456789012", true);
     metrics.environments.set_credentials("123456789012", true);
     metrics.environments.set(
