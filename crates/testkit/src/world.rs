@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use awskit::{AccountConfig, Aws, Config, StaticCredentials};
-use engine::guard::{Guard, StepFacts};
+use engine::changes::Apply;
+use engine::guard::{Approved, Guard, StepFacts};
 use engine::plan::{EnvironmentContext, Planner, Snapshot};
 use engine::{Graph, Hold, PlannedResource, Registry, Verdict};
 use jiff::Timestamp;
@@ -49,7 +50,7 @@ pub struct World {
     memory: BTreeMap<ResourceKey, Value>,
     calls: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// The fingerprints that were approved; `None`: there is no guard, and every step is allowed.
-    approvals: Option<Vec<String>>,
+    approvals: Option<Vec<Approved>>,
 }
 
 /// When worlds begin: a Sunday, outside the fixtures' windows.
@@ -336,7 +337,8 @@ impl World {
 
     /// From now on the guard decides, by the document's policy and these approved fingerprints.
     pub fn guarded(&mut self, approved: Vec<String>) {
-        self.approvals = Some(approved);
+        let at_once = |print| Approved { print, apply: Apply::Immediately };
+        self.approvals = Some(approved.into_iter().map(at_once).collect());
     }
 
     fn plan_one(&mut self, environment: &Environment, graph: &Graph, key: &ResourceKey) -> Option<PlannedResource> {
