@@ -24,6 +24,9 @@ td,th{padding:.3em .8em;text-align:left;border-bottom:1px solid #ccc;vertical-al
 
 const PATH: &str = "/apis/eventchain.io/v1";
 
+/// Nothing on a page of ours runs, whatever a name holds, and nothing is fetched.
+pub(crate) const PLAIN_PAGE: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
 /// `GET /`
 pub(crate) async fn index(State(state): State<Arc<ApiState>>) -> ApiResult {
     let page = state.store.list_environments(&EnvironmentFilter::default(), &PageRequest::default()).await?;
@@ -37,7 +40,7 @@ pub(crate) async fn index(State(state): State<Arc<ApiState>>) -> ApiResult {
         "<p>Mode: <b>{}</b> · {} environment(s) · <a href=\"{PATH}/environments\">environments</a> · \
          <a href=\"{PATH}/managedresources\">managed resources</a> · <a href=\"{PATH}/changes\">changes</a> · \
          <a href=\"/api/v1/events\">events</a> · <a href=\"{PATH}/operators/default\">operator</a> · \
-         <a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readiness</a></p>\
+         <a href=\"/docs\">API</a> · <a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readiness</a></p>\
          <table><tr><th>Environment</th><th>Conditions</th><th>Observed</th><th></th></tr>",
         operator.mode,
         page.items.len(),
@@ -47,11 +50,7 @@ pub(crate) async fn index(State(state): State<Arc<ApiState>>) -> ApiResult {
         environment(&mut html, row, &age.unwrap_or_else(|| "not yet".to_owned()));
     }
     html.push_str("</table></body></html>\n");
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        // Nothing on the page runs, whatever a name holds.
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
-    ];
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, PLAIN_PAGE)];
     Ok(headers_and(headers, html))
 }
 
@@ -108,7 +107,7 @@ fn class(condition: &Condition) -> Option<&'static str> {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
         match c {
             '&' => escaped.push_str("&amp;"),

@@ -77,6 +77,7 @@ fn api_routes() -> Router<Arc<ApiState>> {
         .route("/apis/eventchain.io/v1", get(discovery::group_resources))
         // Some clients end these paths with a slash.
         .route("/apis/eventchain.io/v1/", get(discovery::group_resources))
+        .route("/docs", get(openapi::docs))
         .route("/openapi.json", get(openapi::whole))
         .route("/openapi/v2", get(openapi::version_2))
         .route("/openapi/v3", get(openapi::index))

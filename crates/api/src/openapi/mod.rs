@@ -1,6 +1,7 @@
 //! OpenAPI documents, made from the types that parse the spec and the table of resources: version 3 for people, `kubectl
 //! explain` and validation; version 2, as protobuf too, for older kubectl. Made once, when they are first asked for.
 
+mod page;
 mod paths;
 mod proto;
 mod schemas;
@@ -19,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use crate::error::ApiError;
 use crate::extract::Accept;
 use crate::wire::API_VERSION;
+
+pub(crate) use page::docs;
 
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 /// The `@` of the request is no `@` in the answer: that is how Kubernetes spells it.
