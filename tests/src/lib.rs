@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod daemon;
+pub mod figures;
 pub mod hand;
 pub mod inventory;
 pub mod programs;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::exec::{self, cargo, run_aloud, say};
 use crate::keep::Service;
-use crate::postgres::Database;
+use crate::postgres::{Database, Durability};
 use crate::strangers;
 
 pub(crate) const HELP: &str = "\
@@ -34,7 +34,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
     let program = built("debug", "operator")?;
 
-    let database = Database::open()?;
+    let database = Database::open(Durability::Waived)?;
     let mut daemon = Command::new(program);
     daemon.arg("dev").args(args.iter().filter(|arg| *arg != "--"));
     daemon.current_dir(crate::places::root()).env("DATABASE_URL", &database.url);

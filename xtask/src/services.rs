@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::emulators::Emulators;
 use crate::exec::{self, say};
-use crate::postgres::Database;
+use crate::postgres::{Database, Durability};
 use crate::{clients, strangers};
 
 pub(crate) const HELP: &str = "\
@@ -75,7 +75,7 @@ impl Services {
     pub(crate) fn start(extent: Extent, missing: Missing) -> Result<Self> {
         // Before anything is started: from here on a Ctrl-C is a request, not an end.
         exec::interrupted();
-        let database = Database::open()?;
+        let database = Database::open(Durability::Waived)?;
         let mut variables = vec![("EVENTCHAIN_TEST_DATABASE_URL", database.url.clone())];
         if missing == Missing::Fails {
             variables.push((REQUIRED, "1".to_owned()));

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use e2e::api::{Api, is_converged};
 use e2e::daemon::{Daemon, Setup};
+use e2e::figures::{Figure, report};
 use e2e::say::print;
 use e2e::wait::until;
 use serde_json::{Value, json};
@@ -39,27 +40,14 @@ struct Args {
     lenient: bool,
 }
 
-/// A figure and what was promised.
-#[derive(Debug)]
-struct Figure {
-    what: String,
-    is: String,
-    promised: String,
-    kept: bool,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args).await {
         Ok(figures) => {
-            print("");
-            for figure in &figures {
-                let mark = if figure.kept { "ok    " } else { "MISSED" };
-                print(&format!("{mark} {:<58} {:>14}   promised {}", figure.what, figure.is, figure.promised));
-            }
+            let code = report(&figures, args.lenient);
             print("plans a second: `cargo bench -p e2e --features planning`");
-            if args.lenient || figures.iter().all(|figure| figure.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            code
         }
         Err(error) => {
             e2e::say::say(&format!("bench: {error:#}"));
