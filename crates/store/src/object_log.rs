@@ -145,8 +145,9 @@ impl Pen {
         self.payloads.push(payload.to_string());
     }
 
-    /// Writes the counter, the log, the audit entry and the notifications in one statement; nothing at all if no version
-    /// was handed out, nobody is to be woken and nothing is to be told.
+    /// Writes the counter, the log, the revisions that it tells of, the audit entry and the notifications in one statement;
+    /// nothing at all if no version was handed out, nobody is to be woken and nothing is to be told. (A revision never
+    /// changes, so that its entry of the log is its row: its spec is sent once.)
     pub(crate) async fn put_down(mut self, tx: &mut PgConnection) -> Result<()> {
         if self.next > self.held {
             self.notify(CHANNEL_OBJECTS, &json!({ "resourceVersion": self.next }));
@@ -155,8 +156,17 @@ impl Pen {
         }
         sqlx::query(
             "WITH counted AS (UPDATE counter SET resource_version = $1 WHERE resource_version < $1),
+                  entries AS (SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+                              AS entry (resource_version, kind, name, event, object)),
                   logged AS (INSERT INTO object_log (resource_version, kind, name, event, object)
-                             SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])),
+                             SELECT * FROM entries),
+                  revised AS (INSERT INTO revisions (environment, revision, environment_uid, generation,
+                                                     resource_version, author, message, change, spec, diff, created_at)
+                              SELECT object ->> 'environment', (object ->> 'revision')::bigint,
+                                     (object ->> 'environment_uid')::uuid, (object ->> 'generation')::bigint,
+                                     resource_version, object ->> 'author', object ->> 'message', object ->> 'change',
+                                     object -> 'spec', object -> 'diff', (object ->> 'created_at')::timestamptz
+                              FROM entries WHERE kind = $10),
                   audited AS (INSERT INTO audit_pending (entry) SELECT * FROM unnest($9::text[]))
              SELECT pg_notify(channel, payload) FROM unnest($7::text[], $8::text[]) AS woken (channel, payload)",
         )
@@ -169,6 +179,7 @@ impl Pen {
         .bind(self.channels)
         .bind(self.payloads)
         .bind(self.audited)
+        .bind(crate::revisions::KIND)
         .execute(tx)
         .await?;
         Ok(())

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::environments::EnvironmentRow;
@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
 use crate::pool::Store;
-use crate::rows::{FromStoreRow, at, document, timestamp};
+use crate::rows::{FromStoreRow, document, timestamp};
 use crate::types::{Page, PageRequest};
 
 /// How the API names the kind, also in the object log.
-const KIND: &str = "Revision";
+pub(crate) const KIND: &str = "Revision";
 
 /// One accepted spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,25 +88,8 @@ impl FromStoreRow for RevisionRow {
     }
 }
 
-pub(crate) async fn insert_revision_in(tx: &mut PgConnection, pen: &mut Pen, revision: &RevisionRow) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO revisions (environment, revision, environment_uid, generation, resource_version, author, message,
-                                change, spec, diff, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .bind(&revision.environment)
-    .bind(revision.revision)
-    .bind(revision.environment_uid)
-    .bind(revision.generation)
-    .bind(revision.resource_version)
-    .bind(&revision.author)
-    .bind(&revision.message)
-    .bind(&revision.change)
-    .bind(&revision.spec)
-    .bind(&revision.diff)
-    .bind(at(revision.created_at))
-    .execute(tx)
-    .await?;
+/// Inserts a revision and logs it, when the pen is put down.
+pub(crate) fn insert_revision(pen: &mut Pen, revision: &RevisionRow) -> Result<()> {
     pen.log((KIND, &revision.name()), revision.resource_version, LoggedEvent::Added, revision)
 }
 

@@ -236,19 +236,13 @@ pub(crate) async fn insert_change_in(
     new: &NewChange,
     now: Timestamp,
 ) -> Result<ChangeRow> {
-    let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM changes WHERE name = $1)")
-        .bind(&new.name)
-        .fetch_one(&mut *tx)
-        .await?;
-    if taken {
-        return Err(Error::AlreadyExists { kind: KIND, name: new.name.clone() });
-    }
     let row = sqlx::query(
         "INSERT INTO changes (uid, name, environment, environment_uid, resource_version, phase, author, message, patch,
                               plan, plan_hash, approvals, outcome, revision, created_at, expires_at, finished_at,
                               origin, apply, requires, base_revision, generation, field_manager, applied_at)
          VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '[]', $11, $12, $13, $14, $15,
                  $16, $17, $18, $19, $20, $21, $22)
+         ON CONFLICT ON CONSTRAINT changes_name_key DO NOTHING
          RETURNING *",
     )
     .bind(&new.name)
@@ -273,8 +267,9 @@ pub(crate) async fn insert_change_in(
     .bind(new.generation)
     .bind(&new.field_manager)
     .bind(at_optional(new.applied_at))
-    .fetch_one(tx)
-    .await?;
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| Error::AlreadyExists { kind: KIND, name: new.name.clone() })?;
     let change = ChangeRow::from_row(&row)?;
     pen.log((KIND, &change.name), change.resource_version, LoggedEvent::Added, &change)?;
     Ok(change)

@@ -59,39 +59,49 @@ async fn conflicts_on(
 /// other claim can come in between.
 pub(super) async fn replace_in(tx: &mut PgConnection, uid: Uuid, claims: &[Claim]) -> Result<()> {
     let wanted: BTreeSet<&Claim> = claims.iter().collect();
-    let conflicts = conflicts_on(&mut *tx, Some(uid), &wanted).await?;
-    if !conflicts.is_empty() {
-        return Err(Error::ClaimedBy(conflicts));
-    }
     let keys: KeyColumns = wanted.iter().copied().collect();
-    sqlx::query(
-        "UPDATE claims SET declared = false WHERE environment_uid = $5 AND declared
-         AND NOT EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-                             AS wanted (account, region, kind, identity)
-                         WHERE (wanted.account, wanted.region, wanted.kind, wanted.identity)
-                             = (claims.account, claims.region, claims.kind, claims.identity))",
-    )
-    .bind(&keys.accounts)
-    .bind(&keys.regions)
-    .bind(&keys.kinds)
-    .bind(&keys.identities)
-    .bind(uid)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO claims (account, region, kind, identity, environment_uid, declared)
-         SELECT account, region, kind, identity, $5, true
-         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS wanted (account, region, kind, identity)
-         ON CONFLICT ON CONSTRAINT claims_pkey DO UPDATE SET declared = true WHERE NOT claims.declared",
+    // One statement, since everybody else waits meanwhile. What it writes besides finding conflicts is rolled back with
+    // them. No row is written twice: those that leave and those that are wanted are different ones.
+    let rows = sqlx::query(
+        "WITH wanted AS (
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w (account, region, kind, identity)
+         ), leaving AS (
+             SELECT c.*, EXISTS (
+                 SELECT 1 FROM managed_resources held
+                 WHERE (held.environment_uid, held.account, held.region, held.kind, held.identity)
+                     = (c.environment_uid, c.account, c.region, c.kind, c.identity)) AS held
+             FROM claims c
+             WHERE c.environment_uid = $5 AND NOT EXISTS (
+                 SELECT 1 FROM wanted w
+                 WHERE (w.account, w.region, w.kind, w.identity) = (c.account, c.region, c.kind, c.identity))
+         ), released AS (
+             DELETE FROM claims c USING leaving l
+             WHERE NOT l.held
+               AND (l.account, l.region, l.kind, l.identity) = (c.account, c.region, c.kind, c.identity)
+         ), undeclared AS (
+             UPDATE claims c SET declared = false FROM leaving l
+             WHERE l.held AND c.declared
+               AND (l.account, l.region, l.kind, l.identity) = (c.account, c.region, c.kind, c.identity)
+         ), declared AS (
+             INSERT INTO claims (account, region, kind, identity, environment_uid, declared)
+             SELECT account, region, kind, identity, $5, true FROM wanted
+             ON CONFLICT ON CONSTRAINT claims_pkey DO UPDATE SET declared = true WHERE NOT claims.declared
+         )
+         SELECT c.account, c.region, c.kind, c.identity, e.name AS holder
+         FROM wanted JOIN claims c USING (account, region, kind, identity)
+         JOIN environments e ON e.uid = c.environment_uid
+         WHERE c.environment_uid <> $5
+         ORDER BY c.account, c.region, c.kind, c.identity",
     )
     .bind(keys.accounts)
     .bind(keys.regions)
     .bind(keys.kinds)
     .bind(keys.identities)
     .bind(uid)
-    .execute(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    release_undeclared_in(tx, uid).await
+    let conflicts = ClaimConflict::from_rows(&rows)?;
+    if conflicts.is_empty() { Ok(()) } else { Err(Error::ClaimedBy(conflicts)) }
 }
 
 /// Frees what is neither declared nor held by a managed resource.

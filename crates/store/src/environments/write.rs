@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::claims::replace_in;
-use super::rows::{EnvironmentRow, KIND, Which, lock};
+use super::rows::{EnvironmentRow, KIND};
 use crate::approvals::{NewApproval, approve_in};
 use crate::audit::{Act, Origin, metadata_fields, nested};
 use crate::changes::{
@@ -25,7 +25,7 @@ use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
 use crate::pool::{Store, transact};
-use crate::revisions::{RevisionRow, insert_revision_in};
+use crate::revisions::{RevisionRow, insert_revision};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Claim, Fence, Precondition};
 
@@ -215,19 +215,13 @@ impl Store {
 
 async fn create_in(tx: &mut PgConnection, new: &NewEnvironment, origin: Option<&Origin>) -> Result<Written> {
     let mut pen = Pen::take(tx).await?;
-    let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM environments WHERE name = $1)")
-        .bind(&new.name)
-        .fetch_one(&mut *tx)
-        .await?;
-    if taken {
-        return Err(Error::AlreadyExists { kind: KIND, name: new.name.clone() });
-    }
     let version = pen.next();
     let row = sqlx::query(
         "INSERT INTO environments (uid, name, account, labels, annotations, finalizers, generation, revision,
                                    resource_version, spec, status, created_at, managed_fields)
          SELECT $1, $2, $3, $4, $5, $6, 1, coalesce(max(revision), 0) + 1, $7, $8, $9, $10, $11
          FROM revisions WHERE environment = $2
+         HAVING NOT EXISTS (SELECT 1 FROM environments WHERE name = $2)
          RETURNING *",
     )
     .bind(new.uid)
@@ -241,8 +235,9 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment, origin: Option<&
     .bind(&new.status)
     .bind(at(new.now))
     .bind(Some(&new.managed_fields).filter(|managed| !managed.is_null()))
-    .fetch_one(&mut *tx)
-    .await?;
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| Error::AlreadyExists { kind: KIND, name: new.name.clone() })?;
     let environment = EnvironmentRow::from_row(&row)?;
     pen.log((KIND, &new.name), version, LoggedEvent::Added, &environment)?;
     replace_in(tx, new.uid, &new.claims).await?;
@@ -255,7 +250,7 @@ async fn create_in(tx: &mut PgConnection, new: &NewEnvironment, origin: Option<&
         resource_version: pen.next(),
         ..RevisionRow::of(&environment, new.now)
     };
-    insert_revision_in(tx, &mut pen, &revision).await?;
+    insert_revision(&mut pen, &revision)?;
     pen.wake(&environment.name, &environment.account);
     let none = BTreeMap::new();
     let mut diff = metadata_fields("labels", &none, &environment.labels);
@@ -274,7 +269,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>, origin
     if let Some(fence) = update.fence {
         check_fence(tx, fence).await?;
     }
-    let current = lock(tx, Which::Name(update.name)).await?;
+    let (current, differs) = lock_and_compare(tx, update).await?;
     current.check(update.precondition)?;
     if let Some((name, version)) = update.while_change {
         check_change_in(tx, name, version).await?;
@@ -286,26 +281,8 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>, origin
         return Err(Error::Conflict { current: current.resource_version });
     }
 
-    // Compared by Postgres, which knows that 1e3 and 1000 are one number once stored.
-    let differs = sqlx::query(
-        "SELECT coalesce(spec <> $2, false) AS spec,
-                coalesce(labels <> $3, false) OR coalesce(annotations <> $4, false)
-                    OR coalesce(finalizers <> $5, false)
-                    OR ($6::jsonb IS NOT NULL AND managed_fields IS DISTINCT FROM $6) AS metadata
-         FROM environments WHERE uid = $1",
-    )
-    .bind(current.uid)
-    .bind(update.spec.as_ref().map(|write| &write.spec))
-    .bind(update.labels.as_ref().map(Json))
-    .bind(update.annotations.as_ref().map(Json))
-    .bind(update.finalizers.as_ref().map(Json))
-    .bind(&update.managed_fields)
-    .fetch_one(&mut *tx)
-    .await?;
-    let spec_differs: bool = differs.try_get("spec")?;
-    let metadata_differs: bool = differs.try_get("metadata")?;
-    let spec = update.spec.as_ref().filter(|_| spec_differs);
-    let changed = spec_differs || metadata_differs;
+    let spec = update.spec.as_ref().filter(|_| differs.spec);
+    let changed = differs.spec || differs.metadata;
 
     let mut environment = current;
     let before = (environment.labels.clone(), environment.annotations.clone());
@@ -352,7 +329,7 @@ async fn update_in(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>, origin
             resource_version: pen.next(),
             ..RevisionRow::of(&environment, update.now)
         };
-        insert_revision_in(tx, &mut pen, &revision).await?;
+        insert_revision(&mut pen, &revision)?;
     }
     if !changed && !update.approvals.is_empty() {
         pen.wake(&environment.name, &environment.account);
@@ -405,6 +382,35 @@ fn told<'a>(
         message: spec.map(|(_, message)| message).unwrap_or_default(),
         ..environment.told()
     }
+}
+
+/// Which parts of an environment an update changes.
+struct Differs {
+    spec: bool,
+    metadata: bool,
+}
+
+/// Reads and locks an environment, and compares it with an update. Postgres does that: it knows that 1e3 and 1000 are one
+/// number once stored.
+async fn lock_and_compare(tx: &mut PgConnection, update: &EnvironmentUpdate<'_>) -> Result<(EnvironmentRow, Differs)> {
+    let row = sqlx::query(
+        "SELECT *, coalesce(spec <> $2, false) AS spec_differs,
+                coalesce(labels <> $3, false) OR coalesce(annotations <> $4, false)
+                    OR coalesce(finalizers <> $5, false)
+                    OR ($6::jsonb IS NOT NULL AND managed_fields IS DISTINCT FROM $6) AS metadata_differs
+         FROM environments WHERE name = $1 FOR UPDATE",
+    )
+    .bind(update.name)
+    .bind(update.spec.as_ref().map(|write| &write.spec))
+    .bind(update.labels.as_ref().map(Json))
+    .bind(update.annotations.as_ref().map(Json))
+    .bind(update.finalizers.as_ref().map(Json))
+    .bind(&update.managed_fields)
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| Error::not_found(KIND, update.name))?;
+    let differs = Differs { spec: row.try_get("spec_differs")?, metadata: row.try_get("metadata_differs")? };
+    Ok((EnvironmentRow::from_row(&row)?, differs))
 }
 
 async fn link_change(
