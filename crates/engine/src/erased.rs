@@ -35,6 +35,8 @@ pub trait ErasedKind: Send + Sync {
     fn tags<'a>(&self, observed: &'a dyn AnyObject) -> Option<&'a Tags>;
     /// [`Kind::tag_step_body`].
     fn tag_step_body(&self, observed: &dyn AnyObject, set: &Tags) -> Value;
+    /// [`Kind::parent_of`].
+    fn parent_of(&self, key: &ResourceKey) -> Option<ResourceKey>;
     /// [`Kind::taggable`].
     fn taggable(&self, observed: &dyn AnyObject) -> bool;
     /// [`Kind::output`].
@@ -122,6 +124,10 @@ impl<K: Kind> ErasedKind for Erased<K> {
 
     fn tag_step_body(&self, observed: &dyn AnyObject, set: &Tags) -> Value {
         observed.as_any().downcast_ref().map_or(Value::Null, |observed| K::tag_step_body(observed, set))
+    }
+
+    fn parent_of(&self, key: &ResourceKey) -> Option<ResourceKey> {
+        K::parent_of(key)
     }
 
     fn taggable(&self, observed: &dyn AnyObject) -> bool {

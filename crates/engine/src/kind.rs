@@ -75,6 +75,12 @@ pub trait Kind: Send + Sync + 'static {
     /// Never asked of a kind whose ownership is not [`Ownership::Tags`].
     fn tag_step_body(observed: &Self::Observed, set: &Tags) -> Value;
 
+    /// The object that one without tags belongs with, told from its key alone: its node is gone when it is removed.
+    /// Only asked of a kind whose ownership is [`Ownership::Parent`]; one that it does not know is never deleted.
+    fn parent_of(_key: &ResourceKey) -> Option<ResourceKey> {
+        None
+    }
+
     /// Whether AWS takes tags for the object now. While it does not and a tag is missing, nothing is done to it at all.
     fn taggable(_observed: &Self::Observed) -> bool {
         true

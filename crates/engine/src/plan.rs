@@ -340,25 +340,11 @@ impl<'a> Planner<'a> {
         context: &EnvironmentContext<'_>,
     ) -> ResourcePlan {
         let Some(kind) = self.outputs.registry.of(key) else { return ResourcePlan::in_sync() };
-        if kind.traits().ownership == Ownership::Tags {
-            match kind.tags(&**object).map(|observed| owner_by_tags(observed, tags)) {
-                Some(Owner::Ours) => {}
-                None | Some(Owner::Unknown) => {
-                    return ResourcePlan::wait(Wait::new(
-                        WaitKind::Unknown,
-                        "TagsUnknown",
-                        format!("the tags of {key} are not known, so it is not deleted"),
-                    ));
-                }
-                Some(Owner::Nobody | Owner::Another { .. }) => {
-                    return ResourcePlan::wait(Wait::new(
-                        WaitKind::Blocked,
-                        "NotOurs",
-                        format!("{key} is not marked as ours, so it is not deleted"),
-                    ));
-                }
-            }
-        }
+        let owner = match kind.traits().ownership {
+            Ownership::Tags => kind.tags(&**object).map_or(Owner::Unknown, |observed| owner_by_tags(observed, tags)),
+            Ownership::Parent => self.owner_of_parent(kind, key, tags),
+            Ownership::Additive => Owner::Ours,
+        };
         let plan_context = PlanContext {
             now: context.now,
             key,
@@ -368,7 +354,33 @@ impl<'a> Planner<'a> {
             memory: context.memory.get(key),
             adopted_now: false,
         };
-        kind.plan_delete(&plan_context, &**object)
+        let plan = kind.plan_delete(&plan_context, &**object);
+        match owner {
+            Owner::Ours => plan,
+            // A kind that deletes nothing has nothing to ask.
+            _ if kind.traits().ownership == Ownership::Parent && plan.is_in_sync() => plan,
+            Owner::Unknown => ResourcePlan::wait(Wait::new(
+                WaitKind::Unknown,
+                "TagsUnknown",
+                format!("whose {key} is is not known, so it is not deleted"),
+            )),
+            Owner::Nobody | Owner::Another { .. } => ResourcePlan::wait(Wait::new(
+                WaitKind::Blocked,
+                "NotOurs",
+                format!("{key} is not marked as ours, so it is not deleted"),
+            )),
+        }
+    }
+
+    /// Whose the object is that one without tags belongs with. The parent may be on its way out too.
+    fn owner_of_parent(&self, kind: &dyn ErasedKind, key: &ResourceKey, tags: &Tags) -> Owner {
+        let Some(parent) = kind.parent_of(key) else { return Owner::Unknown };
+        let (Some(kind), Observation::Present(object)) =
+            (self.outputs.registry.of(&parent), self.outputs.snapshot.get(&parent))
+        else {
+            return Owner::Unknown;
+        };
+        kind.tags(&**object).map_or(Owner::Unknown, |observed| owner_by_tags(observed, tags))
     }
 }
 

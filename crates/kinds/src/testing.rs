@@ -60,6 +60,7 @@ pub(crate) fn context_with(outputs: &'static dyn Outputs) -> PlanContext<'static
 pub(crate) struct Known {
     outputs: std::collections::BTreeMap<(ResourceKey, String), Observation<Output>>,
     changing: std::collections::BTreeSet<ResourceKey>,
+    owners: std::collections::BTreeMap<ResourceKey, Owner>,
 }
 
 impl Known {
@@ -85,6 +86,12 @@ impl Known {
         self
     }
 
+    /// With an object that is somebody's.
+    pub(crate) fn owned(mut self, key: &ResourceKey, owner: Owner) -> Self {
+        self.owners.insert(key.clone(), owner);
+        self
+    }
+
     fn observed(mut self, key: &ResourceKey, name: &str, value: Observation<Output>) -> Self {
         self.outputs.insert((key.clone(), name.to_owned()), value);
         self
@@ -105,7 +112,7 @@ impl Outputs for Known {
         self.changing.contains(key)
     }
 
-    fn owner(&self, _key: &ResourceKey) -> Owner {
-        Owner::Ours
+    fn owner(&self, key: &ResourceKey) -> Owner {
+        self.owners.get(key).cloned().unwrap_or(Owner::Ours)
     }
 }

@@ -209,6 +209,12 @@ impl WeeklyWindow {
         Timestamp::from_second(now.as_second() + ahead).unwrap_or(Timestamp::MAX)
     }
 
+    /// Whether it is open.
+    pub fn is_open(self, now: Timestamp) -> bool {
+        let since = now.as_second() + 7 * 24 * 3600 - self.opens_after(now).as_second();
+        (0..i64::from(self.length) * 60).contains(&since)
+    }
+
     /// Whether the daily window overlaps this one on any day. Windows that only touch do not overlap.
     pub fn overlaps(self, daily: DailyWindow) -> bool {
         let week = 7 * MINUTES_PER_DAY;
@@ -297,6 +303,8 @@ mod tests {
         assert_eq!(sunday.opens_after(at("2026-03-01T04:00:00Z")), at("2026-03-08T04:00:00Z"));
         let monday = WeeklyWindow::parse("mon:00:00-mon:00:30").unwrap();
         assert_eq!(monday.opens_after(at("2026-03-01T12:00:00Z")), at("2026-03-02T00:00:00Z"));
+        assert!(sunday.is_open(at("2026-03-01T04:00:00Z")) && sunday.is_open(at("2026-03-01T04:59:59Z")));
+        assert!(!sunday.is_open(at("2026-03-01T03:59:59Z")) && !sunday.is_open(at("2026-03-01T05:00:00Z")));
     }
 
     #[test]

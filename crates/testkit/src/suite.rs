@@ -256,8 +256,13 @@ impl Subject {
         let mut texts = Vec::new();
         for planned in stage.world.plan(&stage.environment, &stage.graph) {
             texts.push(planned.plan.to_string());
+            texts.push(serde_json::to_string(&planned.plan).expect("a plan is data"));
         }
-        stage.world.converge(&stage.environment, &stage.graph).await;
+        // The journal keeps the instruction of each step that was carried out.
+        for done in stage.world.converge(&stage.environment, &stage.graph).await {
+            texts.push(format!("{:?}", done.step));
+            texts.push(serde_json::to_string(&done.step).expect("a step is data"));
+        }
         for key in self.keys(&stage.graph) {
             if let Some(object) = stage.world.known(&key).present() {
                 texts.push(object.to_json().to_string());

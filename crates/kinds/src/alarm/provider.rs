@@ -213,8 +213,11 @@ impl KindProvider<Observed> for Provider {
             let arns: Vec<String> = names.iter().filter_map(|name| found.arn(name)).collect();
             let mut tags = clients.swept_tags(&arns).await?;
             for arn in &arns {
-                if !tags.contains_key(arn) {
-                    tags.insert(arn.clone(), read_tags(&clients, arn).await?);
+                // Not knowing whose one alarm is must not hide the others.
+                if !tags.contains_key(arn)
+                    && let Ok(its) = read_tags(&clients, arn).await
+                {
+                    tags.insert(arn.clone(), its);
                 }
             }
             for key in keys {

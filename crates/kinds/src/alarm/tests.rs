@@ -259,4 +259,30 @@ mod on_aws {
         let alarm = live(&world).await;
         assert_eq!((alarm["Threshold"].as_f64(), alarm["Metrics"][0]["Id"].as_str()), (Some(1.0), Some("m")));
     }
+
+    #[tokio::test]
+    async fn one_alarm_whose_tags_cannot_be_read_hides_no_other() {
+        use simaws::{Effect, Fault};
+        let mut world = World::new().await;
+        let patch = json!({ "spec": { "alarms": { "other": { "namespace": "X", "metric": "Y", "statistic": "Sum",
+            "period": "60s", "evaluationPeriods": 1, "comparison": "LessThanThreshold", "threshold": 1 } } } });
+        let document = fixtures::patched(fixtures::document(&world.load_balancer), &patch);
+        let environment = fixtures::environment(document);
+        let graph = world.graph_of(&environment, "Alarm");
+        for name in [ALARM, "other"] {
+            let alarm = json!({ "AlarmName": name, "Namespace": "X", "MetricName": "Y", "Statistic": "Sum", "Period": 60,
+                "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold" });
+            assert_eq!(call(&world.sim, "monitoring", "PutMetricAlarm", alarm).await.status, 200);
+        }
+        let denied = Effect::Error { status: 403, code: "AccessDenied".to_owned(), message: String::new() };
+        world.sim.faults().add(Fault::new(denied).on("monitoring", "ListTagsForResource").times(1));
+        world.sweep(&graph).await;
+        let tags: Vec<bool> = graph
+            .nodes()
+            .iter()
+            .filter(|node| node.key.kind.as_str() == "Alarm")
+            .map(|node| world.known(&node.key).present().expect("it is seen").to_json()["tags"].is_object())
+            .collect();
+        assert_eq!((tags.len(), tags.iter().filter(|known| **known).count()), (2, 1));
+    }
 }

@@ -12,12 +12,17 @@ use super::{Desired, Observed};
 enum Bounds {
     /// Nobody but the document.
     None,
-    /// Autoscaling, between these.
-    Range(Range),
-    /// Autoscaling, whose scaling someone suspended.
-    Suspended,
+    /// Autoscaling, between these, with what someone suspended of it.
+    Range { range: Range, suspended: Suspended },
     /// Not known now.
     Unknown(Wait),
+}
+
+/// The directions in which someone suspended scaling.
+#[derive(Default)]
+struct Suspended {
+    scale_in: bool,
+    scale_out: bool,
 }
 
 /// The bounds of autoscaling: the declared ones, else those of a live scalable target.
@@ -25,15 +30,15 @@ fn bounds(context: &PlanContext<'_>, desired: &Desired) -> Bounds {
     match context.output(&desired.scalable_target, "bounds") {
         Observation::Present(live) => {
             let number = |n: usize| live.get(n).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-            if live.get(2).and_then(Value::as_bool) == Some(true) {
-                return Bounds::Suspended;
-            }
+            let flag = |n: usize| live.get(n).and_then(Value::as_bool) == Some(true);
             match desired.range.or_else(|| Some(Range { min: number(0)?, max: number(1)? })) {
-                Some(range) => Bounds::Range(range),
+                Some(range) => Bounds::Range { range, suspended: Suspended { scale_in: flag(2), scale_out: flag(3) } },
                 None => Bounds::None,
             }
         }
-        Observation::Absent => desired.range.map_or(Bounds::None, Bounds::Range),
+        Observation::Absent => {
+            desired.range.map_or(Bounds::None, |range| Bounds::Range { range, suspended: Suspended::default() })
+        }
         Observation::Unknown { .. } => Bounds::Unknown(Wait::new(
             WaitKind::Unknown,
             "DependencyUnknown",
@@ -60,7 +65,7 @@ pub(super) fn plan_count(
             Some(count) if count != live => (count, "the count is not as declared"),
             Some(_) | None => return,
         },
-        Bounds::Range(range) => {
+        Bounds::Range { range, suspended } => {
             let clamped = live.clamp(range.min, range.max.max(range.min));
             if clamped == live {
                 if let Some(count) = desired.desired_count.filter(|count| *count != live) {
@@ -78,14 +83,17 @@ pub(super) fn plan_count(
                 }
                 return;
             }
+            if if clamped < live { suspended.scale_in } else { suspended.scale_out } {
+                plan.notes.push(Note::new(
+                    "AutoscalingSuspended",
+                    format!(
+                        "someone suspended scaling {}: the count of {live} is left alone",
+                        if clamped < live { "in" } else { "out" }
+                    ),
+                ));
+                return;
+            }
             (clamped, "the count is outside the range of autoscaling")
-        }
-        Bounds::Suspended => {
-            plan.notes.push(Note::new(
-                "AutoscalingSuspended",
-                format!("someone suspended autoscaling: the count of {live} is left alone"),
-            ));
-            return;
         }
         Bounds::Unknown(wait) => {
             plan.waits.push(wait);

@@ -1,6 +1,6 @@
 //! What the document wants of a service. Only declared fields are set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{Expansion, Reference};
 use model::{Environment, ResourceKey, Tags};
@@ -50,8 +50,18 @@ pub struct Desired {
     /// The target group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_group: Option<TargetGroup>,
+    /// Secrets of the document that its tasks read.
+    #[serde(skip)]
+    pub secrets: BTreeSet<ResourceKey>,
     /// Tags given at creation.
     pub tags: Tags,
+}
+
+impl Desired {
+    /// The node of the declared target group.
+    pub(super) fn group_key(&self) -> Option<&ResourceKey> {
+        self.target_group.as_ref().map(|group| &group.key)
+    }
 }
 
 /// Bounds of autoscaling.
@@ -111,6 +121,13 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
                 .as_ref()
                 .zip(spec.port)
                 .map(|(group, port)| TargetGroup { key: expansion.key("TargetGroup", &group.name), port }),
+            secrets: spec
+                .secrets
+                .iter()
+                .flat_map(BTreeMap::values)
+                .filter(|secret| !secret.starts_with("arn:"))
+                .map(|secret| expansion.key("Secret", secret))
+                .collect(),
             tags: expansion.tags().clone(),
         };
         let needs = [

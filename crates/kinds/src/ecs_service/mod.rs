@@ -8,16 +8,24 @@
 //! - AWS fills in: `minimumHealthyPercent` 100, `maximumPercent` 200, `assignPublicIp` DISABLED, a grace period of 0.
 //! - Count: with autoscaling declared, or a live scalable target, `desiredCount` is used at creation only; afterwards the
 //!   count is only moved into the range, and not even that while the target is suspended. Otherwise it is enforced.
-//! - A new task definition rolls in the pass that registered it, and only over the revision it was made from. A rollout
-//!   that ECS counts as failed is not tried again with the same revision (the plan remembers its ARN until another one
-//!   is wanted).
-//! - Under a CODE_DEPLOY or EXTERNAL deployment controller, task definition, network and load balancers are only
-//!   reported: whoever owns the deployments changes them.
+//! - A new task definition rolls in the pass that registered it, and only over the revision it was made from.
+//! - A rollout is the whole of revision, network and target groups. One that ECS counts as failed, or took back, is not
+//!   tried again with the same whole (the plan remembers it until something else is wanted).
+//! - Another network goes with the new revision where it is no riskier than that, else in a deployment of its own: taking
+//!   a subnet, a group or the public IP away is Disruptive, giving a public IP is Destructive.
+//! - The grace period goes with the first target group: ECS takes none before.
+//! - A new version of a secret of the document that the service reads starts a deployment of what is there (the plan
+//!   remembers the versions; one that is first seen starts none). A secret that is named by its ARN is not looked at.
+//! - Under a CODE_DEPLOY or EXTERNAL deployment controller, task definition, network, load balancers and the circuit
+//!   breaker (under EXTERNAL all deployment settings) are only reported: whoever owns the deployments changes them.
+//! - Tasks that lack are Progressing first and Stalled later: during a deployment by its own time, else by when the lack
+//!   was first seen (the plan remembers it).
 //! - Creation waits until the target group is attached to a load balancer: ECS refuses it before.
 //! - DRAINING is waited for; INACTIVE is absent. Load balancers added by hand stay.
 //! - Limits: DescribeServices takes 10 services of one cluster; CreateService takes a client token.
 
 mod count;
+mod deploy;
 mod desired;
 #[cfg(feature = "aws")]
 mod errors;
@@ -27,6 +35,7 @@ mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
 mod rollout;
+mod secrets;
 mod target;
 #[cfg(test)]
 #[cfg(feature = "aws")]

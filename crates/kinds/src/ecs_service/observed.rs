@@ -90,7 +90,7 @@ pub struct DeploymentSettings {
     /// Upper bound of tasks, in percent of the count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_percent: Option<u32>,
-    /// Whether a failing deployment is stopped and rolled back.
+    /// Whether a failing deployment is stopped and rolled back. In what is observed `None`: stopped only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<bool>,
 }
@@ -117,6 +117,9 @@ pub struct Deployment {
     pub primary: bool,
     /// ARN of the revision it runs.
     pub task_definition: String,
+    /// Network of its tasks, as far as ECS shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// How far it is.
     pub rollout: Rollout,
     /// Tasks that failed to start since it began.

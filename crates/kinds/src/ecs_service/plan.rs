@@ -1,135 +1,53 @@
 //! Planning a service. Pure.
 
-use std::collections::BTreeSet;
-
-use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Reference, Resolved};
+use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext};
 use model::plan::Verb;
-use model::{Environment, FieldChange, Note, Observation, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
+use model::{Environment, FieldChange, Observation, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde_json::Value;
 
 use super::count::plan_count;
+use super::deploy::{note_foreign, plan_deployments, remember_meanwhile};
 use super::desired::Range;
-use super::observed::{Controller, Network};
-use super::target::{Target, plan_load_balancer, target};
+use super::observed::{Controller, DeploymentSettings, Network};
+use super::target::{Target, target};
 use super::update::{Action, Create, Part, update_steps};
-use super::{Desired, Observed, desired, health, rollout};
+use super::{Desired, Observed, desired, health};
 use crate::changes::created;
 
 /// The kind.
 pub struct EcsService;
 
-/// Grace period and deployment settings: neither starts a deployment.
-fn plan_settings(desired: &Desired, observed: &Observed, part: &mut Part) {
+/// Deployment settings, which start no deployment: `part` has those that are ours, `foreign` those that ECS takes for a
+/// service of its own deployment controller only. (Amazon ECS API Reference, UpdateService: an external controller has
+/// no deployment configuration; the circuit breaker is of rolling updates.)
+fn plan_settings(desired: &Desired, observed: &Observed, part: &mut Part, foreign: &mut Part) {
     const REASON: &str = "settings are not as declared";
-    if let Some(seconds) = desired.grace_s.filter(|seconds| *seconds != observed.grace_s) {
-        part.update.grace_s = Some(seconds);
-        part.note(
-            REASON,
-            FieldChange::new("healthCheckGracePeriod", format!("{}s", observed.grace_s), format!("{seconds}s")),
-        );
-    }
     let (want, live) = (&desired.deployment, &observed.deployment);
-    let before = part.changes.len();
-    let mut percent = |field: &str, want: Option<u32>, live: Option<u32>| {
+    let mut settings = DeploymentSettings::default();
+    let external = observed.controller == Controller::External;
+    let percents = [
+        ("minimumHealthyPercent", want.minimum_healthy_percent, live.minimum_healthy_percent),
+        ("maximumPercent", want.maximum_percent, live.maximum_percent),
+    ];
+    for (field, want, live) in percents {
         if want.is_some() && want != live {
-            part.note(REASON, FieldChange::new(field, live, want));
-        }
-    };
-    percent("minimumHealthyPercent", want.minimum_healthy_percent, live.minimum_healthy_percent);
-    percent("maximumPercent", want.maximum_percent, live.maximum_percent);
-    if let Some(on) = want.circuit_breaker.filter(|on| *on != live.circuit_breaker.unwrap_or(false)) {
-        part.note(REASON, FieldChange::new("circuitBreaker", live.circuit_breaker.unwrap_or(false), on));
-    }
-    if part.changes.len() > before {
-        part.update.deployment = Some(*want);
-    }
-}
-
-/// The network, live overlaid with declared, when it differs.
-fn plan_network(desired: &Desired, observed: &Observed, part: &mut Part) {
-    const REASON: &str = "the network is not as declared";
-    let live = observed.network.as_ref();
-    let mut sets = |field: &str, want: &Option<BTreeSet<String>>, live: Option<&BTreeSet<String>>| {
-        let want = want.as_ref().filter(|want| Some(*want) != live)?;
-        let list = |set: &BTreeSet<String>| set.iter().map(String::as_str).collect::<Value>();
-        part.note(REASON, FieldChange::new(field, live.map_or(Value::Null, list), list(want)));
-        Some(want.clone())
-    };
-    let subnets = sets("subnets", &desired.subnets, live.map(|live| &live.subnets));
-    let groups = sets("securityGroups", &desired.security_groups, live.map(|live| &live.security_groups));
-    let public = desired.assign_public_ip.filter(|on| live.is_none_or(|live| live.assign_public_ip != *on));
-    if let Some(on) = public {
-        part.note(REASON, FieldChange::new("assignPublicIp", live.map(|live| live.assign_public_ip), on));
-    }
-    if subnets.is_none() && groups.is_none() && public.is_none() {
-        return;
-    }
-    let mut network = live.cloned().unwrap_or_default();
-    network.subnets = subnets.unwrap_or(network.subnets);
-    network.security_groups = groups.unwrap_or(network.security_groups);
-    network.assign_public_ip = public.unwrap_or(network.assign_public_ip);
-    part.update.network = Some(network);
-}
-
-/// The revision, when another one is wanted.
-fn plan_revision(
-    context: &PlanContext<'_>,
-    desired: &Desired,
-    observed: &Observed,
-    part: &mut Part,
-    plan: &mut ResourcePlan,
-) {
-    const REASON: &str = "another revision of the task definition is wanted";
-    let live = observed.task_definition.as_str();
-    match context.resolve(&desired.task_definition) {
-        Resolved::Value(wanted) => {
-            let wanted = wanted.as_str().unwrap_or_default();
-            let failed = rollout::has_failed(context, observed, wanted);
-            plan.remember = rollout::remember(context, observed, wanted, failed);
-            if wanted == live {
-                return;
-            }
-            if !is_made_from(context, desired, live) {
-                // It was made from, or read at, what the service ran before: to roll it out would undo what came since.
-                plan.waits.push(Wait::new(
-                    WaitKind::Unknown,
-                    "DependencyUnknown",
-                    format!("{wanted} was not made from {live}, which the service runs now"),
-                ));
-                return;
-            }
-            if failed {
-                plan.waits.push(Wait::new(
-                    WaitKind::Stalled,
-                    "RolloutFailed",
-                    format!(
-                        "the rollout of {wanted} failed and is not tried again with the same content; \
-                         the service runs {live}"
-                    ),
-                ));
-                return;
-            }
-            part.update.task_definition = Some(wanted.to_owned());
-            part.note(REASON, FieldChange::new("taskDefinition", live, wanted));
-        }
-        Resolved::Pending { key, wait } => {
-            if context.outputs.will_change(&key) {
-                let to = "(known after the task definition is registered)";
-                part.note(REASON, FieldChange::new("taskDefinition", live, to));
-                part.after = Some(key);
-            } else {
-                plan.waits.push(wait);
-            }
+            (if external { &mut *foreign } else { &mut *part }).note(REASON, FieldChange::new(field, live, want));
         }
     }
-}
-
-/// Whether the wanted revision was made from the live one. `live` is an ARN that ends in `/family:revision`.
-fn is_made_from(context: &PlanContext<'_>, desired: &Desired, live: &str) -> bool {
-    let Reference::Of { key, .. } = &desired.task_definition else { return true };
-    match context.output(key, "base") {
-        Observation::Present(Value::String(base)) => live.rsplit('/').next() == Some(&base),
-        Observation::Present(_) | Observation::Absent | Observation::Unknown { .. } => false,
+    let differs = part.changes.iter().any(|change| percents.iter().any(|(field, ..)| *field == change.field));
+    if differs {
+        settings.minimum_healthy_percent = want.minimum_healthy_percent;
+        settings.maximum_percent = want.maximum_percent;
+    }
+    let breaker = want.circuit_breaker.filter(|on| Some(*on) != live.circuit_breaker);
+    if let Some(on) = breaker {
+        let ours = observed.controller == Controller::Ecs;
+        let to = if ours { &mut *part } else { foreign };
+        to.note(REASON, FieldChange::new("circuitBreaker", live.circuit_breaker, on));
+        settings.circuit_breaker = Some(on).filter(|_| ours);
+    }
+    if settings != DeploymentSettings::default() {
+        part.update.deployment = Some(settings);
     }
 }
 
@@ -195,7 +113,7 @@ impl Kind for EcsService {
                 security_groups: desired.security_groups.clone().unwrap_or_default(),
                 assign_public_ip: desired.assign_public_ip.unwrap_or(false),
             },
-            grace_s: desired.grace_s,
+            grace_s: desired.grace_s.filter(|_| desired.target_group.is_some()),
             deployment: desired.deployment,
             load_balancer,
             tags: desired.tags.clone(),
@@ -216,29 +134,17 @@ impl Kind for EcsService {
             ));
         }
         let mut plan = ResourcePlan::in_sync();
-        let (mut count, mut quiet, mut deploy) = (Part::default(), Part::default(), Part::default());
+        let (mut count, mut quiet, mut foreign) = (Part::default(), Part::default(), Part::default());
         plan_count(context, desired, observed, &mut count, &mut plan);
-        plan_settings(desired, observed, &mut quiet);
-        plan_revision(context, desired, observed, &mut deploy, &mut plan);
-        plan_network(desired, observed, &mut deploy);
-        plan_load_balancer(context, desired, observed, &mut deploy, &mut plan);
-        if observed.controller != Controller::Ecs {
-            let foreign = std::mem::take(&mut deploy);
-            plan.waits.retain(|wait| wait.reason != "RolloutFailed");
-            if !foreign.is_empty() {
-                plan.notes.push(Note {
-                    changes: foreign.changes,
-                    ..Note::new(
-                        "DeploymentsNotOurs",
-                        "another deployment controller owns this service's deployments: only reported",
-                    )
-                });
-            }
-        }
-        if count.is_empty() && quiet.is_empty() && deploy.is_empty() {
-            return plan;
-        }
-        plan.steps = update_steps(desired, observed, count, quiet, deploy);
+        plan_settings(desired, observed, &mut quiet, &mut foreign);
+        plan.remember = remember_meanwhile(context, desired, observed);
+        let deployments = if observed.controller == Controller::Ecs {
+            plan_deployments(context, desired, observed, &count, &mut quiet, &mut plan)
+        } else {
+            note_foreign(context, desired, observed, foreign, &mut quiet, &mut plan);
+            Vec::new()
+        };
+        plan.steps = update_steps(count, quiet, deployments);
         plan
     }
 
@@ -259,7 +165,7 @@ impl Kind for EcsService {
     }
 
     fn health(context: &PlanContext<'_>, _desired: &Desired, observed: &Observed) -> Health {
-        health::health(context.now, observed)
+        health::health(context, observed)
     }
 
     fn tags(observed: &Observed) -> Option<&Tags> {
@@ -273,7 +179,10 @@ impl Kind for EcsService {
     fn output(observed: &Observed, name: &str) -> Option<Output> {
         match name {
             "arn" => Some(Value::from(observed.arn.as_str())),
+            // Under an external controller each task set has its own.
+            "taskDefinition" if observed.task_definition.is_empty() => None,
             "taskDefinition" => Some(Value::from(observed.task_definition.as_str())),
+            "controller" => serde_json::to_value(observed.controller).ok(),
             "desiredCount" => Some(Value::from(observed.desired_count)),
             "runningCount" => Some(Value::from(observed.running_count)),
             _ => None,

@@ -56,16 +56,16 @@ fn container(context: &PlanContext<'_>, desired: &Desired) -> String {
     }
 }
 
-/// The target group, when the service is not registered in it. Others are left alone.
+/// The target group, when the service is not registered in it. Others are left alone. Whether all of it is known.
 pub(super) fn plan_load_balancer(
     context: &PlanContext<'_>,
     desired: &Desired,
     observed: &Observed,
     part: &mut Part,
     plan: &mut ResourcePlan,
-) {
+) -> bool {
     const REASON: &str = "the service does not register its tasks in the declared target group";
-    let Some(group) = &desired.target_group else { return };
+    let Some(group) = &desired.target_group else { return true };
     let field = |live: Option<&LoadBalancer>, to: Value| {
         let from = live.map_or(Value::Null, |live| format!("{}:{}", live.container, live.port).into());
         FieldChange::new(format!("targetGroup[{:?}]", &*group.key.identity), from, to)
@@ -75,7 +75,7 @@ pub(super) fn plan_load_balancer(
         if let Some(live) = observed.load_balancers.iter().find(same)
             && (live.container == desired.container || live.container == container(context, desired))
         {
-            return;
+            return true;
         }
     }
     match target(context, desired, group) {
@@ -88,6 +88,11 @@ pub(super) fn plan_load_balancer(
             part.note(REASON, field(None, "(known after the target group is there)".into()));
             part.after = Some(key);
         }
-        Target::Wait(wait) => plan.waits.push(wait),
+        Target::Wait(wait) => {
+            let known = wait.kind != WaitKind::Unknown;
+            plan.waits.push(wait);
+            return known;
+        }
     }
+    true
 }

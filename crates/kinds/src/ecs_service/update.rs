@@ -61,6 +61,24 @@ pub struct Update {
     /// A target group beside those that are there; one of the same ARN is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
+    /// Whether to deploy also what is there already: tasks read their secrets when they start.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
+}
+
+impl Update {
+    /// This one with another laid over it.
+    pub(super) fn over(self, other: Self) -> Self {
+        Self {
+            desired_count: other.desired_count.or(self.desired_count),
+            task_definition: other.task_definition.or(self.task_definition),
+            network: other.network.or(self.network),
+            grace_s: other.grace_s.or(self.grace_s),
+            deployment: other.deployment.or(self.deployment),
+            load_balancer: other.load_balancer.or(self.load_balancer),
+            restart: self.restart || other.restart,
+        }
+    }
 }
 
 impl Action {
@@ -91,16 +109,11 @@ impl Part {
     }
 
     pub(super) fn absorb(&mut self, other: Self) {
-        let Update { desired_count, task_definition, network, grace_s, deployment, load_balancer } = other.update;
-        let ours = &mut self.update;
-        ours.desired_count = desired_count.or(ours.desired_count);
-        ours.task_definition = task_definition.or_else(|| ours.task_definition.take());
-        ours.network = network.or_else(|| ours.network.take());
-        ours.grace_s = grace_s.or(ours.grace_s);
-        ours.deployment = deployment.or(ours.deployment);
-        ours.load_balancer = load_balancer.or_else(|| ours.load_balancer.take());
+        self.update = std::mem::take(&mut self.update).over(other.update);
         self.changes.extend(other.changes);
-        self.reasons.extend(other.reasons);
+        self.reasons
+            .extend(other.reasons.into_iter().filter(|reason| !self.reasons.contains(reason)).collect::<Vec<_>>());
+        self.after = self.after.take().or(other.after);
     }
 
     pub(super) fn step(self, risk: Risk) -> Step {
@@ -114,45 +127,56 @@ impl Part {
 }
 
 /// What a deployment may do to users: whether half the tasks at least go on serving.
-fn deployment_risk(desired: &Desired, observed: &Observed, count: u32) -> Risk {
+pub(super) fn deployment_risk(desired: &Desired, observed: &Observed, count: Option<u32>) -> Risk {
+    let tasks = count.unwrap_or(observed.desired_count).min(observed.desired_count);
     // ECS's own default is 100. (Amazon ECS API Reference, DeploymentConfiguration.)
     let live = observed.deployment.minimum_healthy_percent.unwrap_or(100);
     let percent = desired.deployment.minimum_healthy_percent.unwrap_or(live);
     // A service without tasks has nothing to interrupt.
-    if count == 0 || percent >= 100 || (percent >= 50 && count >= 2) { Risk::Safe } else { Risk::Disruptive }
+    if tasks == 0 || percent >= 100 || (percent >= 50 && tasks >= 2) { Risk::Safe } else { Risk::Disruptive }
 }
 
-pub(super) fn update_steps(
-    desired: &Desired,
-    observed: &Observed,
-    count: Part,
-    mut quiet: Part,
-    deploy: Part,
-) -> Vec<Step> {
+/// What another network may do to users, besides being deployed: what reached something may not any more, and what
+/// nobody reached may be open to all.
+pub(super) fn network_risk(observed: &Observed, part: &Part) -> Risk {
+    let Some(wanted) = &part.update.network else { return Risk::Safe };
+    let none = Network::default();
+    let live = observed.network.as_ref().unwrap_or(&none);
+    let narrower = !live.subnets.is_subset(&wanted.subnets)
+        || !live.security_groups.is_subset(&wanted.security_groups)
+        || live.assign_public_ip && !wanted.assign_public_ip;
+    if wanted.assign_public_ip && !live.assign_public_ip {
+        Risk::Destructive
+    } else if narrower {
+        Risk::Disruptive
+    } else {
+        Risk::Safe
+    }
+}
+
+/// The steps that carry the parts out: what is safe together, the rest by itself, each deployment with its risk.
+pub(super) fn update_steps(count: Part, mut quiet: Part, deployments: Vec<(Part, Risk)>) -> Vec<Step> {
     let mut steps = Vec::new();
-    let to_zero = count.update.desired_count == Some(0);
-    let tasks = count.update.desired_count.unwrap_or(observed.desired_count).min(observed.desired_count);
-    let risk = deployment_risk(desired, observed, tasks);
     let mut zero = None;
-    if to_zero {
+    if count.update.desired_count == Some(0) {
         zero = Some(count);
     } else if !count.is_empty() {
         let mut first = count;
         first.absorb(quiet);
         quiet = first;
     }
-    let mut late = None;
-    if !deploy.is_empty() {
-        if deploy.after.is_none() && risk == Risk::Safe {
-            quiet.absorb(deploy);
+    let mut late = Vec::new();
+    for (part, risk) in deployments.into_iter().filter(|(part, _)| !part.is_empty()) {
+        if part.after.is_none() && risk == Risk::Safe && late.is_empty() {
+            quiet.absorb(part);
         } else {
-            late = Some(deploy);
+            late.push((part, risk));
         }
     }
     if !quiet.is_empty() {
         steps.push(quiet.step(Risk::Safe));
     }
     steps.extend(zero.map(|part| part.step(Risk::Disruptive)));
-    steps.extend(late.map(|part| part.step(risk)));
+    steps.extend(late.into_iter().map(|(part, risk)| part.step(risk)));
     steps
 }

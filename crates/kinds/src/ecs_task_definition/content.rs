@@ -104,6 +104,9 @@ pub struct Logs {
     pub region: Option<String>,
     /// `awslogs-stream-prefix`.
     pub stream_prefix: Option<String>,
+    /// Digest of its other options, when it has any. They go with the driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Masked>,
 }
 
 /// What can be declared of a container.
@@ -138,7 +141,7 @@ pub struct Content {
     pub execution_role: Option<String>,
     /// Containers, in the order they are defined.
     pub containers: Vec<Container>,
-    /// Digest of everything else.
+    /// Digest of everything else: nothing in it may change when a declared field does.
     pub rest: Masked,
 }
 

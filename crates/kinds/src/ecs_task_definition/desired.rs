@@ -60,6 +60,7 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
                 group: Some(group.clone()),
                 region: Some(environment.spec.aws.region.to_string()),
                 stream_prefix: Some("ecs".to_owned()),
+                rest: None,
             }),
         };
         let desired = Desired {

@@ -17,9 +17,12 @@
 //!   family is the *successor* of the one that runs when it was made from it by us. It is what the output `arn` names,
 //!   so that a crash, or a deployment that has to wait, never leads to a second revision of the same content. A
 //!   successor that is no longer wanted is deregistered before it was ever used.
+//! - Revisions are made for a service of ours, one being adopted, or one that is not there yet. Under a CODE_DEPLOY or
+//!   EXTERNAL deployment controller none is made: what differs is only reported.
 //! - AWS fills in: `essential`, `cpu` 0, `hostPort`, `protocol` tcp, empty lists.
 //! - Limits: DescribeTaskDefinition takes one revision, 20 a second; RegisterTaskDefinition one a second.
-//! - Values of variables are kept as SHA-256 only, here and in what is shown.
+//! - Values of variables are kept as SHA-256 only, here, in what is shown, and in the step's body. The values themselves
+//!   travel in the private part of the step, which is never written anywhere.
 
 mod content;
 mod desired;
@@ -30,6 +33,7 @@ mod overlay;
 mod plan;
 #[cfg(feature = "aws")]
 pub mod provider;
+mod registration;
 #[cfg(test)]
 #[cfg(feature = "aws")]
 mod tests;
@@ -38,7 +42,8 @@ pub use content::{Container, Content, Logs, Masked, Plain, Port};
 pub use desired::Desired;
 pub use observed::{Observed, Revision};
 pub use overlay::{Edit, Fields, apply, edits};
-pub use plan::{Action, EcsTaskDefinition, Registration};
+pub use plan::{Action, EcsTaskDefinition};
+pub use registration::Registration;
 
 /// Tag on a revision of ours: `family:revision` it was made from.
 pub const TAG_BASE: &str = "eventchain.io/base";

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::{TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde::Serialize;
 
 use super::content::Content;
@@ -19,6 +20,9 @@ pub struct Revision {
     /// The revision it was made from, `family:revision`, when we made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Its tags of ownership.
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    pub owner: Tags,
     /// What it says.
     pub content: Content,
 }
@@ -29,9 +33,10 @@ impl Revision {
         format!("{}:{}", self.family, self.revision)
     }
 
-    /// Whether it was made by us from that one.
+    /// Whether it was made by an operator from that one: both tags of ownership say so, besides the one of its base.
     pub fn succeeds(&self, base: &Revision) -> bool {
-        self.arn != base.arn && self.base.as_deref().is_some_and(|name| names(name, base))
+        let marked = [TAG_ENVIRONMENT, TAG_MANAGED_BY].iter().all(|tag| self.owner.contains_key(*tag));
+        marked && self.arn != base.arn && self.base.as_deref().is_some_and(|name| names(name, base))
     }
 }
 

@@ -180,7 +180,7 @@ fn secret_edits(
     }
 }
 
-/// A prefix set by hand stays: only group and region are declared.
+/// A prefix and other options set by hand stay: only group and region are declared.
 fn holds(declared: &Logs, live: Option<&Logs>) -> bool {
     live.is_some_and(|live| {
         live.driver == declared.driver
@@ -230,10 +230,14 @@ fn apply_to(edit: &Edit, container: &mut Container) {
     }
 }
 
-/// The log configuration that declared fields over the live one give.
+/// The log configuration that declared fields over the live one give. Options of another driver go with it.
 pub(super) fn merged(declared: &Logs, live: Option<&Logs>) -> Logs {
-    let kept = live.filter(|live| live.driver == declared.driver).and_then(|live| live.stream_prefix.clone());
-    Logs { stream_prefix: kept.or_else(|| declared.stream_prefix.clone()), ..declared.clone() }
+    let live = live.filter(|live| live.driver == declared.driver);
+    Logs {
+        stream_prefix: live.and_then(|live| live.stream_prefix.clone()).or_else(|| declared.stream_prefix.clone()),
+        rest: live.and_then(|live| live.rest),
+        ..declared.clone()
+    }
 }
 
 /// The fields that edits change, in the words of the document; values of variables masked.

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use engine::kind::Owner;
+use engine::plan::owner_by_tags;
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Resolved};
-use model::plan::Verb;
+use model::env::Adoption;
+use model::plan::{Private, Verb};
 use model::{Environment, FieldChange, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::content::{Logs, Plain};
-use super::overlay::{Dropped, Edit, Fields, apply, changes, edits};
+use super::overlay::{Dropped, Edit, apply, changes, edits};
+use super::registration::Registration;
 use super::{Desired, Observed, desired};
 use crate::changes::created;
 
@@ -25,112 +28,8 @@ pub enum Action {
     DeregisterTaskDefinition { arn: String },
 }
 
-/// A revision to register: the base, read again by the provider, and the declared fields. Variables that are not
-/// declared never get here.
-#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Registration {
-    /// ARN of the revision to overlay; `None` for the first of its family.
-    pub base: Option<String>,
-    /// Name of the managed container.
-    pub container: String,
-    /// Image.
-    pub image: Option<String>,
-    /// TCP port.
-    pub port: Option<u16>,
-    /// CPU units of a task.
-    pub cpu: Option<String>,
-    /// Memory of a task.
-    pub memory: Option<String>,
-    /// Task execution role.
-    pub execution_role: Option<String>,
-    /// Task role.
-    pub task_role: Option<String>,
-    /// Declared variables.
-    pub environment: Option<BTreeMap<String, String>>,
-    /// Declared secrets, resolved.
-    pub secrets: Option<BTreeMap<String, String>>,
-    /// Variables that are no longer declared.
-    pub drop_environment: BTreeSet<String>,
-    /// Secrets that are no longer declared.
-    pub drop_secrets: BTreeSet<String>,
-    /// Log group and region.
-    pub logs: Option<(String, String)>,
-    /// Tags of the revision, over those of the base.
-    pub tags: Tags,
-}
-
-impl std::fmt::Debug for Registration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Registration");
-        shown.field("base", &self.base).field("fields", &self.fields()).field("secrets", &self.secrets);
-        shown.finish_non_exhaustive()
-    }
-}
-
-impl Registration {
-    fn new(desired: &Desired, base: Option<&str>, secrets: Option<BTreeMap<String, String>>, dropped: Dropped) -> Self {
-        let fields = &desired.fields;
-        Self {
-            base: base.map(str::to_owned),
-            container: fields.container.clone(),
-            image: fields.image.clone(),
-            port: fields.port,
-            cpu: fields.cpu.clone(),
-            memory: fields.memory.clone(),
-            execution_role: fields.execution_role.clone(),
-            task_role: fields.task_role.clone(),
-            environment: fields.environment.as_ref().map(|variables| {
-                variables.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect()
-            }),
-            secrets,
-            drop_environment: dropped.environment,
-            drop_secrets: dropped.secrets,
-            logs: fields.logs.as_ref().and_then(|logs| Some((logs.group.clone()?, logs.region.clone()?))),
-            tags: desired.tags.clone(),
-        }
-    }
-
-    /// The declared fields, as they were planned with.
-    pub fn fields(&self) -> Fields {
-        Fields {
-            container: self.container.clone(),
-            image: self.image.clone(),
-            port: self.port,
-            cpu: self.cpu.clone(),
-            memory: self.memory.clone(),
-            execution_role: self.execution_role.clone(),
-            task_role: self.task_role.clone(),
-            environment: self.environment.as_ref().map(|variables| {
-                variables.iter().map(|(name, value)| (name.clone(), Plain::new(value.as_str()))).collect()
-            }),
-            logs: self.logs.as_ref().map(|(group, region)| Logs {
-                driver: "awslogs".to_owned(),
-                group: Some(group.clone()),
-                region: Some(region.clone()),
-                stream_prefix: Some("ecs".to_owned()),
-            }),
-        }
-    }
-
-    /// The names that are no longer declared, as they were planned with.
-    pub fn dropped(&self) -> Dropped {
-        Dropped { environment: self.drop_environment.clone(), secrets: self.drop_secrets.clone() }
-    }
-
-    fn step(self, verb: Verb, reason: &'static str) -> Step {
-        Step::new(
-            "RegisterTaskDefinition",
-            verb,
-            Risk::Safe,
-            reason,
-            Action::RegisterTaskDefinition(Box::new(self)).body(),
-        )
-    }
-}
-
 impl Action {
-    fn body(&self) -> Value {
+    pub(super) fn body(&self) -> Value {
         serde_json::to_value(self).expect("an action is plain data")
     }
 }
@@ -179,7 +78,9 @@ fn awaiting(
             shown.extend(pending.iter().map(|(name, key, _)| {
                 FieldChange::new(format!("secrets[{name:?}]"), Value::Null, format!("(known after {key} is there)"))
             }));
-            ResourcePlan::step(Step { body: Value::Null, ..step }.changing(shown).after(after))
+            ResourcePlan::step(
+                Step { body: Value::Null, private: Private::default(), ..step }.changing(shown).after(after),
+            )
         }
         None => ResourcePlan { waits: pending.into_iter().map(|(_, _, wait)| wait).collect(), ..Default::default() },
     }
@@ -249,6 +150,49 @@ fn base_wait(context: &PlanContext<'_>, desired: &Desired, observed: &Observed) 
     }
 }
 
+/// Whether the service is one that we may make revisions for. One that is nobody's is adopted in this very pass, unless
+/// policy forbids that.
+fn service_wait(context: &PlanContext<'_>, desired: &Desired) -> Option<Wait> {
+    let service = &desired.service;
+    context.output(service, "arn").present()?;
+    let (reason, message) = match context.outputs.owner(service) {
+        Owner::Ours => return None,
+        Owner::Nobody if context.policy.adoption != Adoption::CreateOnly => return None,
+        Owner::Nobody => ("ExistsAlready", format!("{service} exists already, and policy.adoption is CreateOnly")),
+        Owner::Another { who } => ("OwnedByAnother", format!("{service}, which runs it, is tagged for {who}")),
+        Owner::Unknown => {
+            return Some(Wait::new(WaitKind::Unknown, "TagsUnknown", format!("whose {service} is is not known")));
+        }
+    };
+    Some(Wait::new(WaitKind::Blocked, reason, message))
+}
+
+/// Whether somebody else decides what the service runs.
+fn deploys_elsewhere(context: &PlanContext<'_>, desired: &Desired) -> bool {
+    match context.output(&desired.service, "controller") {
+        Observation::Present(controller) => controller != "ECS",
+        Observation::Absent | Observation::Unknown { .. } => false,
+    }
+}
+
+fn not_ours(changes: Vec<FieldChange>) -> ResourcePlan {
+    let message = "another deployment controller owns the service's deployments, so no revision is made: only reported";
+    let note = Note { changes, ..Note::new("DeploymentsNotOurs", message) };
+    ResourcePlan { notes: vec![note], ..ResourcePlan::in_sync() }
+}
+
+/// A successor that another installation or Environment registered is neither used nor taken away.
+fn successor_wait(desired: &Desired, observed: &Observed) -> Option<Wait> {
+    let successor = observed.successor.as_ref()?;
+    match owner_by_tags(&successor.owner, &desired.tags) {
+        Owner::Ours => None,
+        Owner::Nobody | Owner::Unknown | Owner::Another { .. } => {
+            let message = format!("{} was registered by another installation or Environment", successor.arn);
+            Some(Wait::new(WaitKind::Blocked, "OwnedByAnother", message))
+        }
+    }
+}
+
 fn plan_registration(
     context: &PlanContext<'_>,
     desired: &Desired,
@@ -263,7 +207,7 @@ fn plan_registration(
     let shown = changes(edits, &desired.fields.container, &observed.current.content);
     let reason = "the revision that the service runs differs from what is declared";
     let registration = Registration::new(desired, Some(&observed.current.arn), secrets.resolved, dropped);
-    let step = registration.step(Verb::Update, reason);
+    let step = registration.step(desired, Verb::Update, reason);
     if secrets.pending.is_empty() {
         ResourcePlan::step(step.changing(shown))
     } else {
@@ -282,6 +226,12 @@ impl Kind for EcsTaskDefinition {
     }
 
     fn plan_absent(context: &PlanContext<'_>, desired: &Desired) -> ResourcePlan {
+        if let Some(wait) = service_wait(context, desired) {
+            return ResourcePlan::wait(wait);
+        }
+        if deploys_elsewhere(context, desired) {
+            return not_ours(created(desired));
+        }
         let image = desired.fields.image.as_ref().or(desired.initial_image.as_ref());
         let missing: Vec<&str> = [
             ("image or initialImage", image.is_none()),
@@ -304,7 +254,7 @@ impl Kind for EcsTaskDefinition {
         let secrets = secrets(context, desired);
         let mut registration = Registration::new(desired, None, secrets.resolved, Dropped::default());
         registration.image = image.cloned();
-        let step = registration.step(Verb::Create, "the family has no revision");
+        let step = registration.step(desired, Verb::Create, "the family has no revision");
         let shown = created(desired);
         let mut plan = if secrets.pending.is_empty() {
             ResourcePlan::step(step.changing(shown))
@@ -330,6 +280,9 @@ impl Kind for EcsTaskDefinition {
                 ),
             ));
         }
+        if let Some(wait) = service_wait(context, desired).or_else(|| successor_wait(desired, observed)) {
+            return ResourcePlan::wait(wait);
+        }
         let secrets = secrets(context, desired);
         let dropped = dropped(context, desired, observed);
         // With one of them unknown the secrets are not compared at all.
@@ -337,6 +290,13 @@ impl Kind for EcsTaskDefinition {
         let edits = edits(&desired.fields, known, &dropped, content);
         let remember = remember(context, desired, &dropped);
         let mut plan = match &observed.successor {
+            _ if deploys_elsewhere(context, desired) => {
+                if edits.is_empty() {
+                    ResourcePlan::in_sync()
+                } else {
+                    not_ours(changes(&edits, &desired.fields.container, content))
+                }
+            }
             _ if !secrets.pending.is_empty() => plan_registration(context, desired, observed, secrets, dropped, &edits),
             None if edits.is_empty() => ResourcePlan::in_sync(),
             Some(successor) if edits.is_empty() => {
@@ -389,6 +349,7 @@ impl Kind for EcsTaskDefinition {
             "arn" => Some(Value::from(wanted.arn.as_str())),
             "revision" => Some(Value::from(wanted.revision)),
             "base" => wanted.base.as_deref().map(Value::from),
+            "owner" => wanted.base.as_ref().map(|_| wanted.owner.iter().map(|(k, v)| (k.clone(), v.clone())).collect()),
             "containers" => Some(wanted.content.containers.iter().map(|container| container.name.as_str()).collect()),
             _ => None,
         }

@@ -2,7 +2,7 @@
 
 use engine::Expansion;
 use engine::kind::Reference;
-use model::{Environment, Tags};
+use model::{Environment, ResourceKey, Tags};
 use serde::Serialize;
 
 /// What the document wants of a listener.
@@ -16,6 +16,9 @@ pub struct Desired {
     /// Where its default action leads. `None`: not managed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The service that it forwards to.
+    #[serde(skip)]
+    pub service: Option<ResourceKey>,
     /// ARN of the default certificate, which makes it HTTPS. `None`: neither it nor the protocol is managed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
@@ -59,6 +62,9 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
             load_balancer: balancer.existing.clone(),
             port: spec.port,
             target,
+            service: environment.cluster_name().zip(spec.forward_to.as_ref()).map(|(cluster, service)| {
+                expansion.key("EcsService", &format!("{cluster}/{}", environment.service_name(service)))
+            }),
             certificate: spec.certificate.clone(),
             ssl_policy: spec.ssl_policy.clone(),
             tags: expansion.tags().clone(),

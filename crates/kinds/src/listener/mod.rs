@@ -6,6 +6,8 @@
 //! - AWS fills in: the TLS policy of an HTTPS listener; host, path and query of a redirect.
 //! - Limits: DescribeListeners reads one load balancer, or a list of listener ARNs; which of them may be of several
 //!   load balancers is not documented, so that is tried, with one call for each load balancer behind it.
+//! - Under a CODE_DEPLOY or EXTERNAL deployment controller of the service, which of two target groups it forwards to is
+//!   only reported: a blue/green deployment moves it.
 //! - Only the default action is managed. Other rules, and further certificates, are left alone.
 
 mod desired;

@@ -102,6 +102,34 @@ fn wanted(context: &PlanContext<'_>, target: &Target, live: Option<&DefaultActio
     }
 }
 
+/// Whose it is to move a listener from one target group to another: with a blue/green deployment that is the service's
+/// deployment controller, which leaves it at either of two.
+fn forward_held(
+    context: &PlanContext<'_>,
+    desired: &Desired,
+    live: &DefaultAction,
+    to: &DefaultAction,
+) -> Option<Held> {
+    let (DefaultAction::Forward(_), DefaultAction::Forward(_)) = (live, to) else { return None };
+    let service = desired.service.as_ref()?;
+    match context.output(service, "controller") {
+        Observation::Present(controller) if controller != "ECS" => Some(Held::Foreign),
+        Observation::Present(_) | Observation::Absent => None,
+        Observation::Unknown { .. } => Some(Held::Unknown(Wait::new(
+            WaitKind::Unknown,
+            "DependencyUnknown",
+            format!("who moves the traffic of {service} is not known now"),
+        ))),
+    }
+}
+
+/// Why a forward is left where it is.
+enum Held {
+    /// Another deployment controller moves it.
+    Foreign,
+    Unknown(Wait),
+}
+
 fn protocol(desired: &Desired) -> &'static str {
     if desired.certificate.is_some() { "HTTPS" } else { "HTTP" }
 }
@@ -189,8 +217,20 @@ impl Kind for Listener {
                         plan.waits.push(Wait::new(WaitKind::Stalled, "SeveralDefaultActions", message.clone()));
                         plan.notes.push(Note::new("SeveralDefaultActions", message).with(change));
                     } else {
-                        changes.push(change);
-                        settings.default_action = Some(action);
+                        match forward_held(context, desired, &observed.action, &action) {
+                            Some(Held::Foreign) => plan.notes.push(
+                                Note::new(
+                                    "DeploymentsNotOurs",
+                                    "another deployment controller moves this service's traffic: only reported",
+                                )
+                                .with(change),
+                            ),
+                            Some(Held::Unknown(wait)) => plan.waits.push(wait),
+                            None => {
+                                changes.push(change);
+                                settings.default_action = Some(action);
+                            }
+                        }
                     }
                 }
                 Err(Pending::After(key)) => {

@@ -162,6 +162,24 @@ async fn read_tags(clients: &RegionClients, arns: &[String]) -> Result<BTreeMap<
     Ok(tags)
 }
 
+/// The same for a batch, in which not knowing whose one listener is must not hide the others: DescribeTags fails as a whole
+/// when one of the ARNs is gone.
+async fn read_tags_of_each(clients: &RegionClients, arns: &[String]) -> BTreeMap<String, Tags> {
+    let mut tags = BTreeMap::new();
+    for arns in arns.chunks(TAGS_PER_CALL) {
+        match read_tags(clients, arns).await {
+            Ok(found) => tags.extend(found),
+            Err(error) if arns.len() > 1 && matches!(error.class, Class::NotFound | Class::Invalid) => {
+                for arn in arns {
+                    tags.extend(read_tags(clients, std::slice::from_ref(arn)).await.unwrap_or_default());
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    tags
+}
+
 /// AWS's placeholders say what leaving out says.
 fn unless(text: Option<&str>, placeholder: &str) -> Option<String> {
     text.filter(|text| *text != placeholder).map(str::to_owned)
@@ -267,7 +285,7 @@ impl KindProvider<Observed> for Provider {
             keys.iter().filter_map(|key| found.live.get(&*key.identity)?.listener_arn().map(str::to_owned)).collect();
         let mut tags = clients.swept_tags(&arns).await?;
         let missing: Vec<String> = arns.iter().filter(|arn| !tags.contains_key(*arn)).cloned().collect();
-        tags.extend(read_tags(&clients, &missing).await?);
+        tags.extend(read_tags_of_each(&clients, &missing).await);
         Ok(keys
             .iter()
             .map(|key| {

@@ -8,7 +8,7 @@ use model::{Observation, ResourceKey, ResourcePlan, Risk, Tags, WaitKind};
 
 use super::plan::Settings;
 use super::{Action, DefaultAction, Desired, Listener, Observed, Redirect, Target};
-use crate::testing::{context, context_with, key};
+use crate::testing::{Known, context, context_with, key};
 
 testkit::kind_suite!(
     Listener,
@@ -55,6 +55,7 @@ fn desired(target: Target) -> Desired {
         load_balancer: "arn:lb".to_owned(),
         port: 443,
         target: Some(target),
+        service: None,
         certificate: None,
         ssl_policy: None,
         tags: Tags::default(),
@@ -109,6 +110,27 @@ fn another_default_action_is_replaced_as_something_disruptive() {
         assert_eq!(plan.risk(), Some(Risk::Disruptive));
         assert_eq!(settings(&plan), Settings { default_action: Some(to_groups(&[(GROUP, 1)])), ..Settings::default() });
     }
+}
+
+#[test]
+fn a_forward_that_another_deployment_controller_moved_is_only_reported() {
+    let service = key("EcsService", "cluster/api");
+    let wanted = Desired { service: Some(service.clone()), ..desired(forward()) };
+    let green = observed(to_groups(&[("arn:green", 1)]));
+    let known = || Known::new().with(&key("TargetGroup", "api"), "arn", GROUP);
+    let plan_in = |known: Known, live: &Observed| Listener::plan_present(&known.context(), &wanted, live);
+    for controller in ["CODE_DEPLOY", "EXTERNAL"] {
+        let known = || known().with(&service, "controller", controller);
+        let plan = plan_in(known(), &green);
+        assert!(plan.is_in_sync(), "{plan}");
+        assert_eq!(plan.notes[0].reason, "DeploymentsNotOurs");
+        let fixed = observed(DefaultAction::Other("fixed-response".to_owned()));
+        assert_eq!(plan_in(known(), &fixed).steps.len(), 1, "no deployment puts a fixed response there");
+    }
+    let ecs = plan_in(known().with(&service, "controller", "ECS"), &green);
+    assert_eq!(ecs.risk(), Some(Risk::Disruptive));
+    let unknown = plan_in(known().unknown(&service, "controller"), &green);
+    assert_eq!((unknown.steps.len(), unknown.waits[0].reason.as_ref()), (0, "DependencyUnknown"));
 }
 
 #[test]
@@ -245,5 +267,34 @@ mod on_aws {
             plan.plan.steps.iter().map(|step| (step.operation.as_ref(), step.risk.to_string())).collect();
         assert_eq!(steps, [("TagResource", "Safe".to_owned()), ("ModifyListener", "Disruptive".to_owned())]);
         assert!(plan.adopted_now);
+    }
+
+    #[tokio::test]
+    async fn one_listener_that_goes_while_tags_are_read_hides_no_other() {
+        use simaws::{Effect, Fault};
+        let mut world = World::new().await;
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Listener");
+        for port in ["80", "443"] {
+            let foreign = [
+                ("LoadBalancerArn", world.load_balancer.clone()),
+                ("Protocol", "HTTP".to_owned()),
+                ("Port", port.to_owned()),
+                ("DefaultActions.member.1.Type", "fixed-response".to_owned()),
+                ("DefaultActions.member.1.FixedResponseConfig.StatusCode", "404".to_owned()),
+            ];
+            let foreign: Vec<_> = foreign.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(query(&world.sim, ELB, "CreateListener", &foreign).await.status, 200);
+        }
+        let gone = Effect::Error { status: 400, code: "ListenerNotFound".to_owned(), message: String::new() };
+        // The batch of both, and then the first by itself.
+        world.sim.faults().add(Fault::new(gone).on(ELB, "DescribeTags").times(2));
+        world.sweep(&graph).await;
+        let listeners: Vec<_> = graph.nodes().iter().filter(|node| node.key.kind.as_str() == "Listener").collect();
+        let known: Vec<bool> = listeners
+            .iter()
+            .map(|node| world.known(&node.key).present().expect("it is seen").to_json()["tags"].is_object())
+            .collect();
+        assert_eq!((known.len(), known.iter().filter(|known| **known).count()), (2, 1));
     }
 }

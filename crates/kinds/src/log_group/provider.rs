@@ -84,9 +84,16 @@ impl KindProvider<Observed> for Provider {
     async fn observe(&self, scope: &Scope, keys: &[ObserveKey]) -> Result<Batch<Observed>, ObserveError> {
         let clients = self.aws.region(&scope.account, &scope.region).await?;
         let mut groups = Vec::new();
+        let mut failed = std::collections::BTreeMap::new();
         if keys.len() <= BY_NAME {
             for key in keys {
-                groups.extend(self.describe(&clients, Some(&key.identity)).await?);
+                match self.describe(&clients, Some(&key.identity)).await {
+                    Ok(found) => groups.extend(found),
+                    Err(error) => {
+                        let why = Unknown::Failed { class: error.class, message: error.to_string() };
+                        failed.insert(Arc::clone(&key.identity), why);
+                    }
+                }
             }
         } else {
             groups = self.describe(&clients, None).await?;
@@ -96,18 +103,25 @@ impl KindProvider<Observed> for Provider {
         let arns: Vec<String> = keys.iter().filter_map(|key| live.get(&*key.identity).and_then(|g| arn(g))).collect();
         let mut tags = clients.swept_tags(&arns).await?;
         for arn in &arns {
-            if !tags.contains_key(arn) {
-                tags.insert(arn.clone(), self.tags(&clients, arn).await?);
+            // Not knowing whose one group is must not hide the others.
+            if !tags.contains_key(arn)
+                && let Ok(its) = self.tags(&clients, arn).await
+            {
+                tags.insert(arn.clone(), its);
             }
         }
         let since = scope.now;
         Ok(keys
             .iter()
             .map(|key| {
-                let observation = live
-                    .get(&*key.identity)
-                    .and_then(|group| observed(group, tags.get(&arn(group)?).cloned()))
-                    .map_or(Observation::Unknown { since, why: Unknown::NotListed }, Observation::Present);
+                let found = live.get(&*key.identity).and_then(|group| observed(group, tags.get(&arn(group)?).cloned()));
+                let observation = found.map_or_else(
+                    || {
+                        let why = failed.remove(&key.identity).unwrap_or(Unknown::NotListed);
+                        Observation::Unknown { since, why }
+                    },
+                    Observation::Present,
+                );
                 (Arc::clone(&key.identity), observation)
             })
             .collect())

@@ -51,3 +51,33 @@ fn a_retention_that_is_not_declared_is_left_alone() {
     let desired = Desired { name: "x".to_owned(), retention_days: None, tags: model::Tags::default() };
     assert!(LogGroup::plan_present(&context(), &desired, &observed(Some(60), 400)).is_in_sync());
 }
+
+#[tokio::test]
+async fn one_group_whose_tags_or_state_cannot_be_read_hides_no_other() {
+    use simaws::{Effect, Fault};
+    use testkit::{fixtures, world::World};
+    let mut world = World::new().await;
+    let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+    let graph = world.graph_of(&environment, "LogGroup");
+    let groups = graph.nodes().to_vec();
+    assert!(groups.len() > 1, "one alone hides nothing");
+    for node in &groups {
+        // By hand, without tags: the sweep of tags does not show them.
+        let body = serde_json::json!({ "logGroupName": &*node.key.identity });
+        assert_eq!(simaws::testing::json(&world.sim, "logs", "CreateLogGroup", body).await.status, 200);
+    }
+    let denied = || Effect::Error { status: 400, code: "AccessDeniedException".to_owned(), message: String::new() };
+    world.sim.faults().add(Fault::new(denied()).on("logs", "ListTagsForResource").times(1));
+    world.sweep(&graph).await;
+    let tags = |world: &World| -> Vec<bool> {
+        let tags = |node: &engine::Node| Some(world.known(&node.key).present()?.to_json()["tags"].is_object());
+        groups.iter().map(|node| tags(node).unwrap_or(false)).collect()
+    };
+    assert_eq!(tags(&world).iter().filter(|known| !**known).count(), 1, "only its own tags are not known");
+    assert!(groups.iter().all(|node| world.known(&node.key).present().is_some()));
+    world.sim.faults().add(Fault::new(denied()).on("logs", "DescribeLogGroups").times(1));
+    // So few are read one by one.
+    let two = engine::Graph::new(groups[..2].to_vec()).expect("no circle");
+    world.sweep(&two).await;
+    assert_eq!(groups[..2].iter().filter(|node| world.known(&node.key).is_unknown()).count(), 1);
+}

@@ -31,6 +31,9 @@ pub struct Desired {
     /// Storage type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_type: Option<String>,
+    /// Provisioned IOPS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iops: Option<u32>,
     /// Encryption at rest; used at creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<bool>,
@@ -96,6 +99,7 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
         database_name: spec.database_name.clone(),
         storage_gib: spec.storage_gib,
         storage_type: spec.storage_type.clone(),
+        iops: spec.iops,
         encrypted: spec.encrypted,
         kms_key_id: spec.kms_key_id.clone(),
         multi_az: spec.multi_az,

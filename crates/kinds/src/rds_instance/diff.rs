@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use model::schedule::{DailyWindow, WeeklyWindow};
 use model::{FieldChange, Note, Risk, Wait, WaitKind};
 use serde_json::Value;
 
 use super::flush::{flush, flushed, merge};
-use super::plan::Settings;
+use super::plan::{Settings, needs_iops};
 use super::version::{Standing, standing};
 use super::{Desired, Observed};
 
@@ -53,12 +54,12 @@ pub(super) struct Differences {
 }
 
 impl Differences {
-    pub(super) fn between(desired: &Desired, observed: &Observed) -> Self {
+    pub(super) fn between(desired: &Desired, observed: &Observed, now: Timestamp) -> Self {
         let mut all = Self { flushed: flushed(observed), ..Self::default() };
         all.fixed(desired, observed);
         all.own_time(desired, observed);
         all.groups(desired, observed);
-        all.windows(desired, observed);
+        all.windows(desired, observed, now);
         all.retention(desired, observed);
         all.version(desired, observed);
         all.storage(desired, observed);
@@ -71,14 +72,7 @@ impl Differences {
             "instance class",
             |s, v| s.instance_class = Some(v),
         );
-        all.pendable(
-            "storageType",
-            desired.storage_type.as_ref(),
-            Some(&observed.storage_type),
-            observed.pending_text("StorageType").as_ref(),
-            "storage type",
-            |s, v| s.storage_type = Some(v),
-        );
+        all.storage_type(desired, observed);
         all.pendable(
             "multiAz",
             desired.multi_az.as_ref(),
@@ -87,14 +81,7 @@ impl Differences {
             "standby",
             |s, v| s.multi_az = Some(v),
         );
-        all.pendable(
-            "subnetGroup",
-            desired.subnet_group.as_ref(),
-            observed.subnet_group.as_ref(),
-            observed.pending_text("DBSubnetGroupName").as_ref(),
-            "subnet group",
-            |s, v| s.subnet_group = Some(v),
-        );
+        all.subnet_group(desired, observed);
         all
     }
 
@@ -184,6 +171,24 @@ impl Differences {
         }
     }
 
+    /// RDS changes it in place only to move a database to another network. (RDS API Reference, ModifyDBInstance,
+    /// DBSubnetGroupName; it answers InvalidVPCNetworkStateFault within the same one.)
+    fn subnet_group(&mut self, desired: &Desired, observed: &Observed) {
+        let Some(declared) = &desired.subnet_group else { return };
+        let (live, pending) = (observed.subnet_group.as_ref(), observed.pending_text("DBSubnetGroupName"));
+        if live == Some(declared) && pending.as_ref().is_none_or(|pending| pending == declared) {
+            return;
+        }
+        let change = FieldChange::new("subnetGroup", live.cloned(), declared.as_str());
+        if pending.as_ref() == Some(declared) {
+            self.pending.push(change);
+        } else {
+            let message = "RDS takes no other subnet group of the same VPC, and one of another VPC moves the database there: \
+                           replace it, or move it by hand";
+            self.notes.push(Note::new("ReplacementNeeded", message).with(change));
+        }
+    }
+
     /// What applies at once, whatever is sent with it.
     fn own_time(&mut self, desired: &Desired, observed: &Observed) {
         let differs = |declared: Option<bool>, live: bool| declared.filter(|declared| *declared != live);
@@ -229,7 +234,7 @@ impl Differences {
         self.change(false, risk, reason, change).security_groups = Some(declared.iter().cloned().collect());
     }
 
-    fn windows(&mut self, desired: &Desired, observed: &Observed) {
+    fn windows(&mut self, desired: &Desired, observed: &Observed, now: Timestamp) {
         let backup = desired.backup_window.as_ref().filter(|window| **window != observed.backup_window);
         let maintenance = desired.maintenance_window.as_ref().filter(|window| **window != observed.maintenance_window);
         if backup.is_none() && maintenance.is_none() {
@@ -237,8 +242,8 @@ impl Differences {
         }
         let daily = DailyWindow::parse(backup.unwrap_or(&observed.backup_window));
         let weekly = WeeklyWindow::parse(maintenance.unwrap_or(&observed.maintenance_window));
-        if let (Ok(daily), Ok(weekly)) = (daily, weekly)
-            && weekly.overlaps(daily)
+        if let (Ok(daily), Ok(weekly)) = (&daily, &weekly)
+            && weekly.overlaps(*daily)
         {
             // One of the two is not declared, or the document would have been refused.
             let path =
@@ -253,7 +258,15 @@ impl Differences {
         }
         if let Some(window) = maintenance {
             let change = FieldChange::new("maintenanceWindow", observed.maintenance_window.as_str(), window.as_str());
-            self.change(false, Risk::Safe, "windows", change).maintenance_window = Some(window.clone());
+            // What is pending is applied at once when the window is moved to be open now. (RDS API Reference,
+            // ModifyDBInstance, PreferredMaintenanceWindow.)
+            let open = weekly.is_ok_and(|window| window.is_open(now));
+            let flushed = if open { self.flushed.clone() } else { BTreeMap::new() };
+            let risk = flushed.values().map(|(_, risk)| *risk).max().unwrap_or(Risk::Safe);
+            let reason =
+                if flushed.is_empty() { "windows" } else { "opens the window now, which applies what is pending" };
+            self.change(false, risk, reason, change).maintenance_window = Some(window.clone());
+            self.part(false, risk).changes.extend(flushed.into_values().map(|(change, _)| change));
         }
     }
 
@@ -314,6 +327,45 @@ impl Differences {
                 settings.engine_version = Some(declared.clone());
                 settings.allow_major_version_upgrade = major.then_some(true);
             }
+        }
+    }
+
+    /// Storage type and IOPS, which some types cannot be asked for without.
+    fn storage_type(&mut self, desired: &Desired, observed: &Observed) {
+        let pending = observed.pending_text("StorageType");
+        let other = |declared: &&String| *declared != pending.as_ref().unwrap_or(&observed.storage_type);
+        let wanted = desired.storage_type.as_ref().filter(other);
+        if let Some(wanted) = wanted.filter(|wanted| needs_iops(Some(wanted.as_str())))
+            && desired.iops.is_none()
+            && *wanted != observed.storage_type
+        {
+            let message = format!(
+                "{} has {} storage, and {wanted} is given only with its IOPS: declare spec.database.iops",
+                observed.identifier, observed.storage_type
+            );
+            let change = FieldChange::new("storageType", observed.storage_type.as_str(), wanted.as_str());
+            self.notes.push(Note::new("IopsNeeded", message.clone()).with(change));
+            self.waits.push(Wait::new(WaitKind::Stalled, "IopsNeeded", message));
+            return;
+        }
+        self.pendable(
+            "storageType",
+            desired.storage_type.as_ref(),
+            Some(&observed.storage_type),
+            pending.as_ref(),
+            "storage type",
+            |s, v| s.storage_type = Some(v),
+        );
+        self.pendable(
+            "iops",
+            desired.iops.as_ref(),
+            observed.iops.as_ref(),
+            observed.pending_number("Iops").as_ref(),
+            "provisioned IOPS",
+            |s, v| s.iops = Some(v),
+        );
+        for part in self.parts.values_mut().filter(|part| part.settings.storage_type.is_some()) {
+            part.settings.iops = part.settings.iops.or(desired.iops);
         }
     }
 

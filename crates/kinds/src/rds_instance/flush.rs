@@ -36,6 +36,7 @@ fn replaces(settings: &Settings, name: &str) -> bool {
         "AllocatedStorage" => settings.storage_gib.is_some(),
         "DBInstanceClass" => settings.instance_class.is_some(),
         "StorageType" => settings.storage_type.is_some(),
+        "Iops" => settings.iops.is_some(),
         "MultiAZ" => settings.multi_az.is_some(),
         "EngineVersion" => settings.engine_version.is_some(),
         "BackupRetentionPeriod" => settings.retention_days.is_some(),
@@ -65,6 +66,7 @@ pub(super) fn merge(into: &mut Part, part: Part) {
         instance_class,
         storage_gib,
         storage_type,
+        iops,
         multi_az,
         subnet_group,
         retention_days,
@@ -82,6 +84,7 @@ pub(super) fn merge(into: &mut Part, part: Part) {
     own.allow_major_version_upgrade = own.allow_major_version_upgrade.or(allow_major_version_upgrade);
     own.instance_class = own.instance_class.take().or(instance_class);
     own.storage_gib = own.storage_gib.or(storage_gib);
+    own.iops = own.iops.or(iops);
     own.storage_type = own.storage_type.take().or(storage_type);
     own.multi_az = own.multi_az.or(multi_az);
     own.subnet_group = own.subnet_group.take().or(subnet_group);

@@ -7,6 +7,8 @@
 //! - What is asked for may wait in `PendingModifiedValues` until the maintenance window. Desired is compared with live
 //!   overlaid by all of it. `ApplyImmediately` flushes all of it too, so a step that sends it carries the highest risk of
 //!   what it flushes.
+//! - A maintenance window moved to be open now flushes it as well: the same risk.
+//! - Another subnet group is only reported: RDS takes none of the same VPC, and one of another VPC moves the database.
 //! - Storage never shrinks, and grows by 10 % at least (ModifyDBInstance, AllocatedStorage). Versions never go down.
 //! - Deletion always leaves a final snapshot.
 //! - Limits: DescribeDBInstances gives 100 a page, with tags.

@@ -37,6 +37,8 @@ pub struct Observed {
     pub max_storage_gib: Option<u32>,
     /// Storage type.
     pub storage_type: String,
+    /// Provisioned IOPS.
+    pub iops: Option<u32>,
     /// Encryption at rest.
     pub encrypted: bool,
     /// Key of the encryption.

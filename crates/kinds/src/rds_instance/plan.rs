@@ -33,6 +33,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub iops: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub multi_az: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publicly_accessible: Option<bool>,
@@ -93,12 +95,18 @@ fn missing(desired: &Desired) -> Vec<&'static str> {
         need("spec.database.engine", desired.engine.is_some()),
         need("spec.database.instanceClass", desired.instance_class.is_some()),
         need("spec.database.storageGib", desired.storage_gib.is_some()),
+        need("spec.database.iops", desired.iops.is_some() || !needs_iops(desired.storage_type.as_deref())),
         need("spec.database.masterUsername", desired.master_username.is_some()),
         need("spec.database.masterPassword", desired.managed_password == Some(true)),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// RDS takes these storage types only with their IOPS. (RDS API Reference, ModifyDBInstance, StorageType.)
+pub(super) fn needs_iops(storage_type: Option<&str>) -> bool {
+    matches!(storage_type, Some("io1" | "io2"))
 }
 
 fn create(desired: &Desired) -> Action {
@@ -108,6 +116,7 @@ fn create(desired: &Desired) -> Action {
         instance_class: desired.instance_class.clone(),
         storage_gib: desired.storage_gib,
         storage_type: desired.storage_type.clone(),
+        iops: desired.iops,
         multi_az: desired.multi_az,
         // Left out, AWS decides by the subnet group's network: never that.
         publicly_accessible: Some(desired.publicly_accessible.unwrap_or(false)),
@@ -188,7 +197,7 @@ impl Kind for RdsInstance {
     }
 
     fn plan_present(context: &PlanContext<'_>, desired: &Desired, observed: &Observed) -> ResourcePlan {
-        let mut differences = Differences::between(desired, observed);
+        let mut differences = Differences::between(desired, observed, context.now);
         let mut plan = ResourcePlan { notes: std::mem::take(&mut differences.notes), ..ResourcePlan::default() };
         plan.waits.append(&mut differences.waits);
         plan.waits.extend(pending_wait(context, observed, &differences));

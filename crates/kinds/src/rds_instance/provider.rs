@@ -131,6 +131,7 @@ fn observed(live: &DbInstance) -> Option<Observed> {
         storage_gib: number(live.allocated_storage())?,
         max_storage_gib: number(live.max_allocated_storage()),
         storage_type: live.storage_type().unwrap_or("standard").to_owned(),
+        iops: number(live.iops()),
         encrypted: live.storage_encrypted().unwrap_or(false),
         kms_key_id: text(live.kms_key_id()),
         multi_az: live.multi_az().unwrap_or(false),
@@ -215,6 +216,7 @@ impl KindProvider<Observed> for Provider {
                     instance_class,
                     storage_gib,
                     storage_type,
+                    iops,
                     multi_az,
                     publicly_accessible,
                     deletion_protection,
@@ -238,6 +240,7 @@ impl KindProvider<Observed> for Provider {
                     .set_db_instance_class(instance_class)
                     .set_allocated_storage(int(storage_gib))
                     .set_storage_type(storage_type)
+                    .set_iops(int(iops))
                     .set_multi_az(multi_az)
                     .set_publicly_accessible(publicly_accessible)
                     .set_deletion_protection(deletion_protection)
@@ -258,6 +261,7 @@ impl KindProvider<Observed> for Provider {
                     instance_class,
                     storage_gib,
                     storage_type,
+                    iops,
                     multi_az,
                     publicly_accessible,
                     deletion_protection,
@@ -278,6 +282,7 @@ impl KindProvider<Observed> for Provider {
                     .set_db_instance_class(instance_class)
                     .set_allocated_storage(int(storage_gib))
                     .set_storage_type(storage_type)
+                    .set_iops(int(iops))
                     .set_multi_az(multi_az)
                     .set_publicly_accessible(publicly_accessible)
                     .set_deletion_protection(deletion_protection)

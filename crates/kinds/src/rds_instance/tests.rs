@@ -14,6 +14,7 @@ testkit::kind_suite!(
     json!({ "spec": { "database": { "instanceClass": "db.t3.large", "multiAz": false } } }),
     json!({ "spec": { "database": { "maintenanceWindow": "Mon:04:00-Mon:05:00", "deletionProtection": false } } }),
     json!({ "spec": { "database": { "backups": { "retentionDays": 0 }, "publiclyAccessible": true } } }),
+    json!({ "spec": { "database": { "storageType": "io1", "iops": 3000 } } }),
     // Last: storage and versions never go back.
     json!({ "spec": { "database": { "storageGib": 200, "storageType": "gp3", "engineVersion": "14.7" } } }),
 );
@@ -33,6 +34,7 @@ fn live() -> Observed {
         storage_gib: 100,
         max_storage_gib: None,
         storage_type: "gp2".to_owned(),
+        iops: None,
         encrypted: true,
         kms_key_id: Some("arn:aws:kms:us-east-1:123456789012:key/k1".to_owned()),
         multi_az: true,
@@ -262,6 +264,55 @@ fn a_step_without_apply_immediately_flushes_nothing_and_keeps_its_own_risk() {
     let observed = with_pending(json!({ "DBInstanceClass": "db.t3.large" }));
     let desired = Desired { backup_window: text("01:00-02:00"), ..bare() };
     assert_eq!(one(&desired, &observed).0, Risk::Safe);
+}
+
+#[test]
+fn a_maintenance_window_moved_to_be_open_now_carries_the_risk_of_all_that_is_pending() {
+    // It is Sunday noon.
+    let pending = with_pending(json!({ "DBInstanceClass": "db.t3.large" }));
+    for (window, observed, risk, shown) in [
+        ("sun:11:30-sun:12:30", &pending, Risk::Disruptive, 2),
+        ("sun:12:00-sun:12:30", &pending, Risk::Disruptive, 2),
+        ("sun:11:00-sun:12:00", &pending, Risk::Safe, 1),
+        ("mon:11:30-mon:12:30", &pending, Risk::Safe, 1),
+        ("sun:11:30-sun:12:30", &live(), Risk::Safe, 1),
+    ] {
+        let plan = plan(&Desired { maintenance_window: text(window), ..bare() }, observed);
+        assert_eq!((plan.risk(), plan.steps[0].changes.len()), (Some(risk), shown), "{window}: {plan}");
+    }
+}
+
+#[test]
+fn a_storage_type_with_provisioned_iops_is_asked_for_with_them() {
+    let io1 = Desired { storage_type: text("io1"), ..bare() };
+    let without = plan(&io1, &live());
+    assert!(without.steps.is_empty(), "{without}");
+    assert_eq!(reasons(&without), ["IopsNeeded"]);
+    let expected = (Risk::Disruptive, true, json!({ "storageType": "io1", "iops": 3000 }));
+    assert_eq!(one(&Desired { iops: Some(3000), ..io1.clone() }, &live()), expected);
+    let gp3 = Observed { storage_type: "gp3".to_owned(), iops: Some(3000), ..live() };
+    assert_eq!(
+        one(&Desired { iops: Some(3000), ..io1.clone() }, &gp3),
+        expected,
+        "they go with it also when they are live"
+    );
+    let there = Observed { storage_type: "io1".to_owned(), iops: Some(5000), ..live() };
+    assert_eq!(plan(&io1, &there), ResourcePlan::in_sync(), "an adopted one has them");
+    let more = one(&Desired { iops: Some(6000), ..io1.clone() }, &there);
+    assert_eq!(more, (Risk::Disruptive, true, json!({ "iops": 6000 })));
+    let absent = RdsInstance::plan_absent(&context(), &io1);
+    assert!(absent.waits[0].message.contains("spec.database.iops"), "{absent}");
+}
+
+#[test]
+fn another_subnet_group_is_reported_and_holds_nothing_else_up() {
+    let desired = Desired { subnet_group: text("other"), instance_class: text("db.t3.large"), ..bare() };
+    let plan = plan(&desired, &live());
+    assert_eq!(steps(&plan), [(Risk::Disruptive, true, json!({ "instanceClass": "db.t3.large" }))]);
+    assert_eq!(
+        (plan.notes[0].reason.as_ref(), plan.notes[0].changes[0].field.as_str()),
+        ("ReplacementNeeded", "subnetGroup")
+    );
 }
 
 #[test]

@@ -38,6 +38,9 @@ fn delete(id: &str, reason: &str) -> Step {
     Step::new("DeleteDBSnapshot", Verb::Delete, Risk::Safe, reason, body).changing(vec![change])
 }
 
+/// In which an instance takes snapshots. (RDS API Reference, CreateDBSnapshot, InvalidDBInstanceState.)
+const TAKES_SNAPSHOTS: [&str; 2] = ["available", "storage-optimization"];
+
 /// Ours are those that carry both ownership tags and a name that the schedule makes: a snapshot that somebody took by
 /// hand may have inherited the instance's tags.
 fn is_ours(desired: &Desired, snapshot: &Snapshot) -> bool {
@@ -104,7 +107,7 @@ fn due(context: &PlanContext<'_>, desired: &Desired, observed: &Observed, plan: 
     if let Some(running) = observed.snapshots.iter().find(|s| s.status == "creating") {
         let message = format!("{id} is due, and {} is being taken", running.id);
         plan.waits.push(Wait::new(WaitKind::Progressing, "SnapshotInProgress", message));
-    } else if status != "available" {
+    } else if !TAKES_SNAPSHOTS.contains(&&*status) {
         let message = format!("{id} is due, and {} is {status}", desired.instance);
         plan.waits.push(Wait::new(WaitKind::Progressing, "InstanceBusy", message));
     } else {

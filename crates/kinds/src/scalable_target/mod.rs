@@ -7,7 +7,8 @@
 //! - There is a node for every service: where autoscaling is not declared it is merely watched, since a live target
 //!   takes the count of its service out of our hands.
 //! - RegisterScalableTarget itself moves a count that is outside into the new range; its plan says so. While someone
-//!   has suspended scaling it does not, and that is reported and left alone.
+//!   has suspended scaling in that direction it does not, and that is reported and left alone.
+//! - An old target may have no ARN, and so no tags: it is registered again with its live range, which gives it one.
 //! - AWS fills in: the service-linked role; a state in which nothing is suspended.
 //! - Limits: DescribeScalableTargets takes 50 resource ids. Tags can be given at creation only, later by TagResource.
 

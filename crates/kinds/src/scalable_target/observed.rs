@@ -33,6 +33,11 @@ pub struct Suspended {
 }
 
 impl Suspended {
+    /// Whether the count is not moved from one number to another.
+    pub fn holds(self, from: u32, to: u32) -> bool {
+        if to < from { self.scale_in } else { self.scale_out }
+    }
+
     /// Whether policies no longer move the count, in one direction at least.
     pub fn is_dynamic(self) -> bool {
         self.scale_in || self.scale_out

@@ -6,7 +6,7 @@ use model::{Environment, FieldChange, Note, Observation, ResourcePlan, Risk, Ste
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Desired, Observed, desired};
+use super::{Desired, Observed, Suspended, desired};
 use crate::changes::created;
 
 /// The kind.
@@ -36,8 +36,8 @@ impl Action {
     }
 }
 
-/// What registering a range does to the count of the service right away: the change, and its risk.
-fn moved(context: &PlanContext<'_>, desired: &Desired) -> Option<(FieldChange, Risk)> {
+/// What registering a range does to the count of the service right away: from, to, and its risk.
+fn moved(context: &PlanContext<'_>, desired: &Desired) -> Option<(u32, u32, Risk)> {
     let Observation::Present(count) = context.output(&desired.service, "desiredCount") else { return None };
     let count = u32::try_from(count.as_u64()?).ok()?;
     let to = count.clamp(desired.min, desired.max.max(desired.min));
@@ -45,7 +45,7 @@ fn moved(context: &PlanContext<'_>, desired: &Desired) -> Option<(FieldChange, R
         return None;
     }
     let risk = if to == 0 { Risk::Disruptive } else { Risk::Safe };
-    Some((FieldChange::new("desiredCount", count, to), risk))
+    Some((count, to, risk))
 }
 
 fn register(context: &PlanContext<'_>, desired: &Desired, live: Option<&Observed>) -> Step {
@@ -68,15 +68,13 @@ fn register(context: &PlanContext<'_>, desired: &Desired, live: Option<&Observed
         }
         None => created(desired),
     };
-    let suspended = live.is_some_and(|live| live.suspended.is_dynamic());
-    let moved = if suspended { None } else { moved(context, desired) };
+    let moved =
+        moved(context, desired).filter(|(from, to, _)| live.is_none_or(|live| !live.suspended.holds(*from, *to)));
     let (reason, risk) = match &moved {
-        Some((change, risk)) => {
-            (format!("{reason}; this moves the count of tasks from {} to {}", change.from, change.to), *risk)
-        }
+        Some((from, to, risk)) => (format!("{reason}; this moves the count of tasks from {from} to {to}"), *risk),
         None => (reason.to_owned(), Risk::Safe),
     };
-    changes.extend(moved.map(|(change, _)| change));
+    changes.extend(moved.map(|(from, to, _)| FieldChange::new("desiredCount", from, to)));
     Step::new("RegisterScalableTarget", verb, risk, reason, body).changing(changes)
 }
 
@@ -139,9 +137,12 @@ impl Kind for ScalableTarget {
     }
 
     fn tag_step_body(observed: &Observed, set: &Tags) -> Value {
-        // Without an ARN the provider refuses the step: AWS gives every target that is registered again one.
-        let arn = observed.arn.clone().unwrap_or_default();
-        Action::TagResource { arn, tags: set.clone() }.body()
+        match observed.arn.clone() {
+            Some(arn) => Action::TagResource { arn, tags: set.clone() },
+            // AWS gives a target that is registered again one, and takes tags after that. The range stays the live one.
+            None => Action::RegisterScalableTarget { min: observed.min, max: observed.max, tags: None },
+        }
+        .body()
     }
 
     fn output(observed: &Observed, name: &str) -> Option<Output> {
@@ -151,8 +152,11 @@ impl Kind for ScalableTarget {
             "min" => Some(Value::from(observed.min)),
             "max" => Some(Value::from(observed.max)),
             "suspended" => Some(Value::Bool(observed.suspended.is_dynamic())),
-            // The three at once, for the plan of the service.
-            "bounds" => Some(json!([observed.min, observed.max, observed.suspended.is_dynamic()])),
+            // All at once, for the plan of the service.
+            "bounds" => {
+                let Suspended { scale_in, scale_out, .. } = observed.suspended;
+                Some(json!([observed.min, observed.max, scale_in, scale_out]))
+            }
             _ => None,
         }
     }

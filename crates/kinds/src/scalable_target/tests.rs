@@ -69,7 +69,25 @@ fn a_suspended_target_is_reported_and_its_range_moves_nothing() {
     assert_eq!(plan.notes[0].reason, "AutoscalingSuspended");
     assert!(plan.notes[0].message.contains("scaling in"));
     assert!(plan.steps[0].changes.iter().all(|change| change.field != "desiredCount"), "{plan}");
-    assert_eq!(ScalableTarget::output(&live, "bounds"), Some(value!([2, 20, true])));
+    assert_eq!(ScalableTarget::output(&live, "bounds"), Some(value!([2, 20, true, false])));
+}
+
+#[test]
+fn a_range_moves_the_count_in_the_direction_that_is_not_suspended() {
+    let suspended = Suspended { scale_out: true, ..Suspended::default() };
+    let live = Observed { suspended, ..observed(1, 20) };
+    let moves = |count| plan(count, &desired(2, 10), &live).steps[0].changes.iter().any(|c| c.field == "desiredCount");
+    assert_eq!((moves(14), moves(1)), (true, false));
+}
+
+#[test]
+fn a_target_without_an_arn_is_registered_again_as_it_is_before_it_is_tagged() {
+    let body = |arn: Option<&str>| {
+        let live = Observed { arn: arn.map(str::to_owned), ..observed(2, 20) };
+        ScalableTarget::tag_step_body(&live, &Tags::default())
+    };
+    assert_eq!(body(None), value!({ "action": "registerScalableTarget", "min": 2, "max": 20, "tags": null }));
+    assert_eq!(body(Some("arn"))["action"], "tagResource");
 }
 
 #[test]

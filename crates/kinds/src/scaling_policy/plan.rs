@@ -2,7 +2,9 @@
 
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext};
 use model::plan::Verb;
-use model::{Environment, FieldChange, Note, Observation, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
+use model::{
+    Environment, FieldChange, KindName, Note, Observation, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -120,6 +122,11 @@ impl Kind for ScalingPolicy {
 
     fn tag_step_body(_observed: &Observed, _set: &Tags) -> Value {
         Value::Null
+    }
+
+    fn parent_of(key: &ResourceKey) -> Option<ResourceKey> {
+        let (resource, _) = key.identity.rsplit_once('/')?;
+        Some(ResourceKey { kind: KindName::of("ScalableTarget"), identity: resource.into(), ..key.clone() })
     }
 
     fn output(observed: &Observed, name: &str) -> Option<Output> {

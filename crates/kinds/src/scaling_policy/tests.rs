@@ -67,3 +67,38 @@ fn a_policy_that_scales_out_only_is_reported_and_left_alone() {
     assert!(plan.is_in_sync());
     assert_eq!(plan.notes[0].reason, "ScaleInDisabled");
 }
+
+#[tokio::test]
+async fn a_policy_of_a_target_that_is_not_ours_is_never_deleted() {
+    use testkit::{fixtures, world::World};
+    let mut world = World::new().await;
+    let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+    let graph = world.graph_of(&environment, "ScalingPolicy");
+    world.converge(&environment, &graph).await;
+    let node =
+        |kind: &str| graph.nodes().iter().find(|node| node.key.kind.as_str() == kind).expect("declared").key.clone();
+    let (policy, target) = (node("ScalingPolicy"), node("ScalableTarget"));
+    assert_eq!(ScalingPolicy::parent_of(&policy), Some(target.clone()));
+    assert_eq!(world.plan_removal(&environment, &graph, &policy).risk(), Some(Risk::Destructive));
+    let shown = world.known(&target).present().expect("it is there").to_json();
+    for (tag, reason) in [("staging", "NotOurs"), ("", "NotOurs")] {
+        let tags = if tag.is_empty() {
+            let keys = ["eventchain.io/environment", "eventchain.io/managed-by"];
+            serde_json::json!({ "ResourceARN": shown["arn"], "TagKeys": keys })
+        } else {
+            serde_json::json!({ "ResourceARN": shown["arn"], "Tags": { "eventchain.io/environment": tag } })
+        };
+        let operation = if tag.is_empty() { "UntagResource" } else { "TagResource" };
+        let reply = simaws::testing::json(&world.sim, "application-autoscaling", operation, tags).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        world.read(&graph, &target).await;
+        let plan = world.plan_removal(&environment, &graph, &policy);
+        assert_eq!((plan.steps.len(), plan.waits[0].reason.as_ref()), (0, reason), "{plan}");
+    }
+    // Nobody has looked at the target since.
+    world.crash();
+    world.read(&graph, &policy).await;
+    assert!(world.known(&target).is_unknown());
+    let plan = world.plan_removal(&environment, &graph, &policy);
+    assert_eq!((plan.steps.len(), plan.waits[0].reason.as_ref()), (0, "TagsUnknown"), "{plan}");
+}

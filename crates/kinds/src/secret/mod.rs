@@ -3,9 +3,12 @@
 //! - API: AWS Secrets Manager API Reference: CreateSecret, DescribeSecret, ListSecrets, UpdateSecret, RotateSecret,
 //!   DeleteSecret.
 //! - Identity: the secret's name, unique in the region.
-//! - Immutable: the name; the KMS key is used at creation and not looked at afterwards.
+//! - Immutable: the name; the KMS key is used at creation, and one that differs afterwards is only reported.
+//! - RotateSecret replaces the rotation rules whole: a rotation window set by hand is sent back. Its caller also needs
+//!   `lambda:InvokeFunction` on the function.
 //! - Limits: ListSecrets gives 100 a page with tags, and may lag by minutes; DescribeSecret does not.
 //! - A secret is made without a value. While it has none it is reported: no task that needs it can start.
+//! - What version is current is an output: a service whose tasks read another one is deployed again.
 //! - Deleting leaves a recovery window of 30 days, in which the name is taken.
 
 mod desired;
@@ -32,4 +35,6 @@ pub const IAM_ACTIONS: &[&str] = &[
     "secretsmanager:RotateSecret",
     "secretsmanager:TagResource",
     "secretsmanager:DeleteSecret",
+    // Of RotateSecret. (Secrets Manager API Reference, RotateSecret, required permissions.)
+    "lambda:InvokeFunction",
 ];

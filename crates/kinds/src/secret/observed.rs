@@ -22,9 +22,12 @@ pub struct Observed {
     /// Version that is AWSCURRENT; `None`: it has no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-    /// Since when its deletion is pending.
+    /// When it was last changed in any way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub deleted_at: Option<Timestamp>,
+    pub changed_at: Option<Timestamp>,
+    /// Whether its deletion is pending. The time is left out: ListSecrets says when it was deleted, DescribeSecret when it
+    /// will be gone.
+    pub deletion_pending: bool,
     /// The AWS service that manages it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owning_service: Option<String>,
@@ -45,6 +48,9 @@ pub struct Rotated {
     /// The schedule as AWS keeps it, where it is not in days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// Length of the window in which it rotates, where that is not the whole day. Nobody declares it: it is sent back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
 }
 
 #[cfg(any(test, feature = "aws"))]

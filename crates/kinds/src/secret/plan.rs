@@ -2,7 +2,7 @@
 
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext};
 use model::plan::Verb;
-use model::{Environment, FieldChange, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
+use model::{Environment, FieldChange, Note, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,11 +17,26 @@ pub struct Secret;
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "action")]
 #[expect(missing_docs, reason = "each names the AWS operation it is for")]
 pub enum Action {
-    CreateSecret { description: Option<String>, kms_key_id: Option<String>, tags: Tags },
-    UpdateSecret { description: String },
-    RotateSecret { rotation: Rotation },
-    TagResource { tags: Tags },
-    DeleteSecret { recovery_window_days: i64 },
+    CreateSecret {
+        description: Option<String>,
+        kms_key_id: Option<String>,
+        tags: Tags,
+    },
+    UpdateSecret {
+        description: String,
+    },
+    /// With the window that the live rules have: RotateSecret replaces them whole.
+    RotateSecret {
+        rotation: Rotation,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<String>,
+    },
+    TagResource {
+        tags: Tags,
+    },
+    DeleteSecret {
+        recovery_window_days: i64,
+    },
 }
 
 impl Action {
@@ -54,15 +69,33 @@ fn rotation_step(wanted: &Rotation, live: Option<&Rotated>) -> Option<Step> {
         ),
     };
     let change = FieldChange::new("rotation", live.map_or(Value::Null, |r| json!(r)), json!(wanted));
-    let body = Action::RotateSecret { rotation: wanted.clone() }.body();
+    let duration = live.and_then(|live| live.duration.clone());
+    let body = Action::RotateSecret { rotation: wanted.clone(), duration }.body();
     Some(Step::new("RotateSecret", Verb::Update, risk, reason, body).changing(vec![change]))
 }
 
 fn pending_deletion(observed: &Observed) -> Option<String> {
-    let at = observed.deleted_at?;
-    Some(format!(
-        "its deletion has been pending since {at}; within the recovery window `aws secretsmanager restore-secret` brings it back"
-    ))
+    observed.deletion_pending.then(|| {
+        "its deletion is pending; until the recovery window ends, which `aws secretsmanager describe-secret` tells as \
+         DeletedDate, `aws secretsmanager restore-secret` brings it back"
+            .to_owned()
+    })
+}
+
+/// The key is used at creation only: with another one every version is encrypted anew, and who may read them changes.
+fn key_note(desired: &Desired, observed: &Observed) -> Option<Note> {
+    let declared = desired.kms_key_id.as_deref()?;
+    // AWS tells no key for the account's own.
+    let live = observed.kms_key_id.as_deref().unwrap_or("alias/aws/secretsmanager");
+    let same = |long: &str, short: &str| {
+        long == short || long.strip_suffix(short).is_some_and(|start| start.ends_with(['/', ':']))
+    };
+    // Which key an alias names only KMS knows.
+    let comparable = declared.contains("alias/") == live.contains("alias/");
+    (comparable && !same(declared, live) && !same(live, declared)).then(|| {
+        let message = "the key is used when a secret is made: it is left as it is";
+        Note::new("KmsKeyDiffers", message).with(FieldChange::new("kmsKeyId", live, declared))
+    })
 }
 
 impl Kind for Secret {
@@ -103,6 +136,7 @@ impl Kind for Secret {
             let step = Step::new("UpdateSecret", Verb::Update, Risk::Safe, "the description is not as declared", body);
             plan.steps.push(step.changing(changes.into_vec()));
         }
+        plan.notes.extend(key_note(desired, observed));
         if let Some(step) = desired.rotation.as_ref().and_then(|r| rotation_step(r, observed.rotation.as_ref())) {
             if observed.version_id.is_some() {
                 plan.steps.push(step);
@@ -116,7 +150,7 @@ impl Kind for Secret {
 
     fn plan_delete(_context: &PlanContext<'_>, observed: &Observed) -> ResourcePlan {
         // Pending is all that a deletion comes to before the window is over.
-        if observed.deleted_at.is_some() {
+        if observed.deletion_pending {
             return ResourcePlan::in_sync();
         }
         let body = Action::DeleteSecret { recovery_window_days: RECOVERY_WINDOW_DAYS }.body();
@@ -141,7 +175,7 @@ impl Kind for Secret {
 
     /// TagResource refuses a secret whose deletion is pending.
     fn taggable(observed: &Observed) -> bool {
-        observed.deleted_at.is_none()
+        !observed.deletion_pending
     }
 
     fn tag_step_body(_observed: &Observed, set: &Tags) -> Value {
@@ -152,6 +186,7 @@ impl Kind for Secret {
         match name {
             "arn" => Some(Value::from(observed.arn.as_str())),
             "versionId" => observed.version_id.as_deref().map(Value::from),
+            "changedMs" => observed.changed_at.map(|at| Value::from(at.as_millisecond())),
             "hasValue" => Some(Value::from(observed.version_id.is_some())),
             _ => None,
         }

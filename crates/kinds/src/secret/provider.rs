@@ -63,6 +63,7 @@ impl Provider {
                     lambda_arn: entry.rotation_lambda_arn(),
                     rules: entry.rotation_rules(),
                     stages: entry.secret_versions_to_stages(),
+                    changed: entry.last_changed_date(),
                     deleted: entry.deleted_date(),
                     owning_service: entry.owning_service(),
                     tags: entry.tags(),
@@ -97,6 +98,7 @@ async fn describe(clients: &RegionClients, name: &str) -> Result<Option<Observed
         lambda_arn: secret.rotation_lambda_arn(),
         rules: secret.rotation_rules(),
         stages: secret.version_ids_to_stages(),
+        changed: secret.last_changed_date(),
         deleted: secret.deleted_date(),
         owning_service: secret.owning_service(),
         tags: secret.tags(),
@@ -113,6 +115,7 @@ struct Parts<'a> {
     lambda_arn: Option<&'a str>,
     rules: Option<&'a RotationRulesType>,
     stages: Option<&'a HashMap<String, Vec<String>>>,
+    changed: Option<&'a DateTime>,
     deleted: Option<&'a DateTime>,
     owning_service: Option<&'a str>,
     tags: &'a [Tag],
@@ -136,9 +139,11 @@ impl Parts<'_> {
                 lambda_arn: text(self.lambda_arn),
                 every_days,
                 schedule: if every_days.is_none() { text(schedule) } else { None },
+                duration: text(self.rules.and_then(RotationRulesType::duration)),
             }),
             version_id: current,
-            deleted_at: self.deleted.and_then(|at| Timestamp::from_second(at.secs()).ok()),
+            changed_at: self.changed.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
+            deletion_pending: self.deleted.is_some(),
             owning_service: text(self.owning_service),
             tags: self
                 .tags
@@ -203,9 +208,11 @@ impl KindProvider<Observed> for Provider {
                 let call = secrets.update_secret().secret_id(name).description(description);
                 clients.act("secretsmanager:UpdateSecret", classify, || call.send()).await?.1
             }
-            Action::RotateSecret { rotation } => {
-                let rules =
-                    RotationRulesType::builder().automatically_after_days(i64::from(rotation.every_days)).build();
+            Action::RotateSecret { rotation, duration } => {
+                let rules = RotationRulesType::builder()
+                    .automatically_after_days(i64::from(rotation.every_days))
+                    .set_duration(duration)
+                    .build();
                 let call = secrets
                     .rotate_secret()
                     .secret_id(name)

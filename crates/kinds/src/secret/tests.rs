@@ -27,7 +27,8 @@ fn observed() -> Observed {
         kms_key_id: Some("alias/other".to_owned()),
         rotation: None,
         version_id: Some("11111111-1111-1111-1111-111111111111".to_owned()),
-        deleted_at: None,
+        changed_at: None,
+        deletion_pending: false,
         owning_service: None,
         tags: Tags::default(),
     }
@@ -42,17 +43,48 @@ fn rotation(lambda: &str, every_days: u32) -> Rotation {
 }
 
 fn rotated(lambda: &str, every_days: Option<u32>) -> Rotated {
-    Rotated { lambda_arn: Some(lambda.to_owned()), every_days, schedule: None }
+    Rotated { lambda_arn: Some(lambda.to_owned()), every_days, schedule: None, duration: None }
 }
 
 #[test]
-fn the_key_counts_at_creation_only_and_an_undeclared_description_is_left_alone() {
-    let wanted = Desired { kms_key_id: Some("alias/own".to_owned()), ..desired() };
-    assert_eq!(plan(&wanted, &observed()), ResourcePlan::in_sync());
+fn an_undeclared_description_is_left_alone() {
     assert_eq!(plan(&Desired { description: None, ..desired() }, &observed()), ResourcePlan::in_sync());
     let empty = Observed { description: None, ..observed() };
     assert_eq!(plan(&Desired { description: Some(String::new()), ..desired() }, &empty), ResourcePlan::in_sync());
     assert_eq!(plan(&desired(), &empty).risk(), Some(Risk::Safe));
+}
+
+#[test]
+fn a_key_counts_at_creation_only_and_another_one_is_reported() {
+    const ARN: &str = "arn:aws:kms:us-east-1:123456789012:key/1234";
+    let noted = |declared: &str, live: Option<&str>| {
+        let wanted = Desired { kms_key_id: Some(declared.to_owned()), ..desired() };
+        let plan = plan(&wanted, &Observed { kms_key_id: live.map(str::to_owned), ..observed() });
+        assert!(plan.is_in_sync(), "{plan}");
+        plan.notes.iter().map(|note| note.reason.to_string()).collect::<Vec<_>>()
+    };
+    for (declared, live) in [
+        ("alias/own", Some("alias/own")),
+        ("alias/own", Some("arn:aws:kms:us-east-1:123456789012:alias/own")),
+        ("1234", Some(ARN)),
+        (ARN, Some("1234")),
+        ("alias/aws/secretsmanager", None),
+        // Which key an alias names is not known.
+        ("alias/own", Some(ARN)),
+    ] {
+        assert_eq!(noted(declared, live), Vec::<String>::new(), "{declared} {live:?}");
+    }
+    assert_eq!(noted("alias/own", Some("alias/other")), ["KmsKeyDiffers"]);
+    assert_eq!(noted("alias/own", None), ["KmsKeyDiffers"]);
+    assert_eq!(noted("5678", Some(ARN)), ["KmsKeyDiffers"]);
+}
+
+#[test]
+fn a_rotation_window_set_by_hand_is_sent_back() {
+    let live = Rotated { duration: Some("3h".to_owned()), ..rotated("f", Some(60)) };
+    let wanted = Desired { rotation: Some(rotation("f", 30)), ..desired() };
+    let plan = plan(&wanted, &Observed { rotation: Some(live), ..observed() });
+    assert_eq!(plan.steps[0].body["duration"], "3h");
 }
 
 #[test]
@@ -110,7 +142,7 @@ fn a_rate_in_days_is_the_same_as_days() {
 
 #[test]
 fn a_secret_whose_deletion_is_pending_is_reported_and_neither_made_nor_changed() {
-    let pending = Observed { deleted_at: Some(crate::testing::now()), description: None, ..observed() };
+    let pending = Observed { deletion_pending: true, description: None, ..observed() };
     let blocked = plan(&desired(), &pending);
     assert!(blocked.steps.is_empty());
     assert_eq!((blocked.waits[0].kind, &*blocked.waits[0].reason), (WaitKind::Blocked, "SecretPendingDeletion"));
@@ -175,6 +207,49 @@ mod on_aws {
             let plan = plans.iter().find(|planned| planned.key == key).expect("planned");
             assert_eq!(plan.plan.waits[0].reason, "SecretPendingDeletion", "{}", plan.plan);
         }
+    }
+
+    #[tokio::test]
+    async fn a_pending_deletion_looks_the_same_in_a_listing_and_when_it_is_read() {
+        let mut world = World::new().await;
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph_of(&environment, "Secret");
+        world.converge(&environment, &graph).await;
+        let key = graph.nodes().iter().find(|node| &*node.key.identity == NAME).expect("declared").key.clone();
+        let deleted = call(&world.sim, SECRETS, "DeleteSecret", json!({ "SecretId": NAME })).await;
+        assert_eq!(deleted.status, 200);
+        let entry = call(&world.sim, SECRETS, "ListSecrets", json!({ "IncludePlannedDeletion": true })).await;
+        let entries = entry.body["SecretList"].as_array().expect("a list").clone();
+        let listed = entries.into_iter().find(|entry| entry["Name"] == NAME).expect("it is listed");
+        let described = call(&world.sim, SECRETS, "DescribeSecret", json!({ "SecretId": NAME })).await;
+        assert_ne!(listed["DeletedDate"], described.body["DeletedDate"], "AWS means another time by each");
+        world.sweep(&graph).await;
+        let swept = world.known(&key).present().expect("it is seen").to_json();
+        world.read(&graph, &key).await;
+        let read = world.known(&key).present().expect("it is seen").to_json();
+        assert_eq!(swept, read, "a look that says the same wakes nobody");
+    }
+
+    #[tokio::test]
+    async fn a_rotation_window_survives_a_change_of_the_rotation() {
+        let mut world = World::new().await;
+        let rotation = |days: u32| {
+            json!({ "spec": { "secrets": { NAME: { "rotation": {
+                "lambdaArn": "arn:aws:lambda:us-east-1:123456789012:function:rotate", "everyDays": days } } } } })
+        };
+        let document = fixtures::document(&world.load_balancer);
+        for days in [60, 30] {
+            let environment = fixtures::environment(fixtures::patched(document.clone(), &rotation(days)));
+            let graph = world.graph_of(&environment, "Secret");
+            world.converge(&environment, &graph).await;
+            if days == 60 {
+                let rules = json!({ "AutomaticallyAfterDays": 60, "Duration": "3h" });
+                let body = json!({ "SecretId": NAME, "RotationRules": rules, "RotateImmediately": false });
+                assert_eq!(call(&world.sim, SECRETS, "RotateSecret", body).await.status, 200);
+            }
+        }
+        let live = call(&world.sim, SECRETS, "DescribeSecret", json!({ "SecretId": NAME })).await;
+        assert_eq!(live.body["RotationRules"], json!({ "AutomaticallyAfterDays": 30, "Duration": "3h" }));
     }
 
     #[tokio::test]

@@ -176,4 +176,30 @@ mod on_aws {
         let done = world.converge(&environment, &graph).await;
         assert_eq!(done[0].step.operation, "ModifyTargetGroupAttributes");
     }
+
+    #[tokio::test]
+    async fn one_group_that_goes_while_tags_are_read_hides_no_other() {
+        use simaws::{Effect, Fault};
+        let mut world = World::new().await;
+        let patch = json!({ "spec": { "services": { "event-service": { "port": 3001, "targetGroup": { "name": "other-tg" } } } } });
+        let environment = fixtures::environment(fixtures::patched(fixtures::document(&world.load_balancer), &patch));
+        let graph = world.graph_of(&environment, "TargetGroup");
+        for name in ["eventchain-api-tg", "other-tg"] {
+            let foreign =
+                [("Name", name), ("Protocol", "HTTP"), ("Port", "80"), ("VpcId", "vpc-1"), ("TargetType", "ip")];
+            let made = query(&world.sim, ELB, "CreateTargetGroup", &foreign).await;
+            assert_eq!(made.status, 200, "{}", made.xml());
+        }
+        let gone = Effect::Error { status: 400, code: "TargetGroupNotFound".to_owned(), message: String::new() };
+        // The batch of both, and then the first by itself.
+        world.sim.faults().add(Fault::new(gone).on(ELB, "DescribeTags").times(2));
+        world.sweep(&graph).await;
+        let groups: Vec<_> = graph.nodes().iter().filter(|node| node.key.kind.as_str() == "TargetGroup").collect();
+        let known: Vec<bool> = groups
+            .iter()
+            .map(|node| world.known(&node.key).present().expect("it is seen").to_json()["tags"].is_object())
+            .collect();
+        assert_eq!((known.len(), known.iter().filter(|known| **known).count()), (2, 1));
+        assert_eq!(world.sim.calls().count(ELB, "DescribeTags"), 3, "the batch, and each by itself");
+    }
 }

@@ -30,6 +30,9 @@ pub struct DatabaseSpec {
     /// `gp2`, `gp3`, `io1`, `io2`, `standard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_type: Option<String>,
+    /// Provisioned IOPS: `io1` and `io2` need them, `gp3` may have more than come with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iops: Option<u32>,
     /// Encryption at rest; fixed at creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<bool>,

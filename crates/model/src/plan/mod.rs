@@ -5,6 +5,8 @@
 mod display;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,6 +79,32 @@ pub struct Step {
     /// Whether this step takes over an object that existed before us. Only the engine sets it.
     #[serde(default)]
     pub adopts: bool,
+    /// Values that the provider needs and nobody may see: they are in no text and no JSON of the step, so a step that
+    /// was stored comes back without them.
+    #[serde(skip)]
+    pub private: Private,
+}
+
+/// Private values by name. Neither `Debug` nor any serialisation shows them.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Private(BTreeMap<String, String>);
+
+impl Private {
+    /// These values.
+    pub fn new(values: BTreeMap<String, String>) -> Self {
+        Self(values)
+    }
+
+    /// A value, for the call to AWS.
+    pub fn reveal(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 impl Step {
@@ -91,6 +119,7 @@ impl Step {
             body,
             awaits: None,
             adopts: false,
+            private: Private::default(),
         }
     }
 

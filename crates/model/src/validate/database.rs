@@ -61,8 +61,24 @@ pub(super) fn check(environment: &Environment, database: &DatabaseSpec, problems
             "must be gp2, gp3, io1, io2 or standard",
         );
     }
+    // Amazon RDS User Guide, "Amazon RDS DB instance storage": the least and the most of all types that have them.
+    range(problems, format!("{PATH}.iops"), database.iops, 1_000, 256_000);
+    if database.iops.is_some()
+        && database.storage_type.as_deref().is_some_and(|kind| kind == "gp2" || kind == "standard")
+    {
+        let message = "only the storage types io1, io2 and gp3 have provisioned IOPS";
+        problems.add(format!("{PATH}.iops"), Reason::FieldValueForbidden, message);
+    }
     if database.kms_key_id.is_some() && database.encrypted != Some(true) {
         problems.add(format!("{PATH}.kmsKeyId"), Reason::FieldValueForbidden, "needs encrypted: true");
+    }
+    if database.security_groups.as_ref().is_some_and(Vec::is_empty) {
+        // RDS takes an empty list for none given. (RDS API Reference, ModifyDBInstance, VpcSecurityGroupIds.)
+        problems.add(
+            format!("{PATH}.securityGroups"),
+            Reason::FieldValueInvalid,
+            "must name one at least: a DB instance always has a security group. Leave it out to leave them as they are",
+        );
     }
     services::ids(problems, PATH, "securityGroups", database.security_groups.as_ref(), "sg");
     windows(database, problems);

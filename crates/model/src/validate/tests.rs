@@ -66,6 +66,9 @@ fn the_good_document_is_good() {
 #[test]
 fn each_rule_names_its_field() {
     let cases: &[(&str, Value, &str)] = &[
+        ("/spec/database/iops", json!(10), "spec.database.iops"),
+        ("/spec/database", json!({ "identifier": "db", "storageType": "gp2", "iops": 3000 }), "spec.database.iops"),
+        ("/spec/database/securityGroups", json!([]), "spec.database.securityGroups"),
         ("/metadata/labels", json!({ "team": "-" }), "metadata.labels.team"),
         ("/apiVersion", json!("v2"), "apiVersion"),
         ("/spec/tags", json!({ "aws:x": "1" }), "spec.tags[\"aws:x\"]"),

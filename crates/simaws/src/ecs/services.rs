@@ -66,7 +66,12 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     if !run.list("loadBalancers").is_empty() && !other.has("healthCheckGracePeriodSeconds") {
         other.set("healthCheckGracePeriodSeconds", 0);
     }
-    let external = other.at("deploymentController").need("type") == "EXTERNAL";
+    let controller = other.at("deploymentController").need("type").to_owned();
+    let external = controller == "EXTERNAL";
+    let breaker = other.at("deploymentConfiguration").at("deploymentCircuitBreaker").flag("enable") == Some(true);
+    if controller != "ECS" && breaker {
+        return Err(invalid("Deployment circuit breaker is only supported with the ECS deployment controller."));
+    }
     let definition = match input.text("taskDefinition") {
         Some(_) if external => {
             return Err(invalid("TaskDefinition must be null when using the EXTERNAL deployment controller."));
@@ -143,6 +148,11 @@ fn check_controller(controller: &str, input: &Doc) -> Result<(), AwsError> {
         "EXTERNAL" => refused(&shared).or_else(|| refused(&["deploymentConfiguration", "capacityProviderStrategy"])),
         _ => None,
     };
+    // Developer Guide, "How the Amazon ECS deployment circuit breaker detects failures": of rolling updates only.
+    let breaker = input.at("deploymentConfiguration").at("deploymentCircuitBreaker").flag("enable") == Some(true);
+    if controller == "CODE_DEPLOY" && found.is_none() && breaker {
+        return Err(invalid("Deployment circuit breaker is only supported with the ECS deployment controller."));
+    }
     let message = match (controller, found) {
         (_, None) if controller != "ECS" && input.flag("forceNewDeployment") == Some(true) => {
             format!("Cannot force a new deployment on services with a {controller} deployment controller.")

@@ -101,3 +101,20 @@ fn only_an_essential_containers_image_decides_and_the_last_rule_wins() {
     assert_eq!(fate(&broken, &rules), Fate::Unhealthy, "of the first container");
     assert_eq!(fate(&broken, &rules[1..]), Fate::Runs, "a rule is stronger than the name");
 }
+
+#[tokio::test]
+async fn the_circuit_breaker_is_of_rolling_updates_only() {
+    let sim = serving().await;
+    let network = json!({ "awsvpcConfiguration": { "subnets": ["subnet-a"] } });
+    let breaker = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } });
+    let mut body = json!({ "serviceName": "green", "taskDefinition": "web", "desiredCount": 1, "launchType": "FARGATE",
+        "networkConfiguration": network, "deploymentController": { "type": "CODE_DEPLOY" } });
+    assert_eq!(call(&sim, "ecs", "CreateService", body.clone()).await.status, 200);
+    let update =
+        |configuration: &serde_json::Value| json!({ "service": "green", "deploymentConfiguration": configuration });
+    assert_eq!(call(&sim, "ecs", "UpdateService", update(&breaker)).await.status, 400);
+    assert_eq!(call(&sim, "ecs", "UpdateService", update(&json!({ "maximumPercent": 150 }))).await.status, 200);
+    body["serviceName"] = json!("blue");
+    body["deploymentConfiguration"] = breaker;
+    assert_eq!(call(&sim, "ecs", "CreateService", body).await.status, 400);
+}

@@ -30,6 +30,14 @@ pub(super) fn snapshot_exists(id: &str) -> AwsError {
     AwsError::new("DBSnapshotAlreadyExists", message)
 }
 
+pub(super) fn same_network(id: &str, group: &str) -> AwsError {
+    let message = format!(
+        "You cannot move DB instance {id} to subnet group {group}. The specified DB subnet group and DB instance are in \
+         the same VPC. Choose a DB subnet group in different VPC than the specified DB instance and try again."
+    );
+    AwsError::new("InvalidVPCNetworkStateFault", message)
+}
+
 pub(super) fn subnet_group_not_found(name: &str) -> AwsError {
     AwsError::new("DBSubnetGroupNotFoundFault", format!("DB subnet group '{name}' does not exist.")).status(404)
 }

@@ -4,6 +4,7 @@ use super::create::{
     check_parameter_group, check_password, check_security_groups, check_storage, check_windows, key_arn, make_secret,
 };
 use super::state::{Due, Instance, Phase, State, Then};
+use super::windows::Window;
 use super::{catalogue, describe, errors, settle};
 use crate::{AwsError, Ctx, Doc, Outcome};
 
@@ -171,6 +172,10 @@ fn wanted(ctx: &Ctx<'_>, live: &Instance, input: &Doc, immediately: bool) -> Res
         if name != "default" && !ctx.peek::<State>().is_some_and(|s| s.subnet_groups.contains_key(&name)) {
             return Err(errors::subnet_group_not_found(&name));
         }
+        // Every group but the default one is of one VPC here.
+        if name != live.subnet_group && name != "default" && live.subnet_group != "default" {
+            return Err(errors::same_network(&live.id, &name));
+        }
         wanted.pend("DBSubnetGroupName", &live.subnet_group, name);
     }
     if let Some(name) = input.text("DBParameterGroupName") {
@@ -285,7 +290,10 @@ pub(super) fn modify(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         let status = "resetting-master-credentials";
         phases.push(Phase { status, lasts: timings.rds_modify, then: Then::SecretActive });
     }
-    if immediately {
+    // API Reference, ModifyDBInstance, PreferredMaintenanceWindow: moved to include the current time it applies at once.
+    let moved = input.has("PreferredMaintenanceWindow") && instance.maintenance_window != live.maintenance_window;
+    let opens = moved && Window::weekly(&instance.maintenance_window).is_some_and(|window| window.is_open(now));
+    if immediately || opens {
         phases.extend(flush_phases(instance, &timings));
     }
     if !phases.is_empty() {

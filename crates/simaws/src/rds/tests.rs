@@ -508,3 +508,36 @@ async fn a_stopped_instance_starts_again() {
     sim.clock().advance(minutes(5));
     assert_eq!(text(&describe(&sim).await, "DBInstanceStatus"), "available");
 }
+
+#[tokio::test]
+async fn a_maintenance_window_moved_to_be_open_applies_what_is_pending() {
+    for (window, applied) in [("sun:12:00-sun:13:00", true), ("sun:11:00-sun:11:30", false)] {
+        let sim = still();
+        instance(&sim, &[]).await;
+        let class = [("DBInstanceIdentifier", "db1"), ("DBInstanceClass", "db.t3.large")];
+        assert_eq!(call(&sim, "ModifyDBInstance", &class).await.status, 200);
+        let moved = [("DBInstanceIdentifier", "db1"), ("PreferredMaintenanceWindow", window)];
+        assert_eq!(call(&sim, "ModifyDBInstance", &moved).await.status, 200);
+        let status = if applied { "modifying" } else { "available" };
+        assert_eq!(text(&describe(&sim).await, "DBInstanceStatus"), status, "{window}");
+    }
+}
+
+#[tokio::test]
+async fn a_subnet_group_of_the_same_network_is_refused() {
+    let sim = still();
+    for name in ["one", "two"] {
+        let group = [
+            ("DBSubnetGroupName", name),
+            ("DBSubnetGroupDescription", "d"),
+            ("SubnetIds.SubnetIdentifier.1", "subnet-1"),
+            ("SubnetIds.SubnetIdentifier.2", "subnet-2"),
+        ];
+        assert_eq!(call(&sim, "CreateDBSubnetGroup", &group).await.status, 200);
+    }
+    instance(&sim, &[("DBSubnetGroupName", "one")]).await;
+    let moved = [("DBInstanceIdentifier", "db1"), ("DBSubnetGroupName", "two")];
+    assert_eq!(call(&sim, "ModifyDBInstance", &moved).await.code(), "InvalidVPCNetworkStateFault");
+    let same = [("DBInstanceIdentifier", "db1"), ("DBSubnetGroupName", "one")];
+    assert_eq!(call(&sim, "ModifyDBInstance", &same).await.status, 200);
+}

@@ -57,6 +57,13 @@ impl Window {
         })
     }
 
+    /// Whether it is open.
+    pub(super) fn is_open(self, now: Timestamp) -> bool {
+        let period = if self.weekly { WEEK } else { DAY };
+        let since = period * 60 - self.opens(now).duration_since(now).as_secs();
+        (0..self.length * 60).contains(&since)
+    }
+
     /// When it opens next, strictly after `now`.
     pub(super) fn opens(self, now: Timestamp) -> Timestamp {
         let civil = now.to_zoned(TimeZone::UTC);

@@ -67,6 +67,7 @@ fn deployment(live: &LiveDeployment) -> Option<Deployment> {
         id: live.id()?.to_owned(),
         primary: live.status() == Some("PRIMARY"),
         task_definition: live.task_definition().unwrap_or_default().to_owned(),
+        network: live.network_configuration().and_then(|n| n.awsvpc_configuration()).map(network),
         rollout: match live.rollout_state() {
             Some(DeploymentRolloutState::InProgress) => Rollout::InProgress,
             Some(DeploymentRolloutState::Failed) => Rollout::Failed,
@@ -94,7 +95,12 @@ fn settings(live: Option<&DeploymentConfiguration>) -> DeploymentSettings {
     DeploymentSettings {
         minimum_healthy_percent: live.and_then(|live| percent(live.minimum_healthy_percent())),
         maximum_percent: live.and_then(|live| percent(live.maximum_percent())),
-        circuit_breaker: Some(breaker.is_some_and(|breaker| breaker.enable() && breaker.rollback())),
+        circuit_breaker: match breaker {
+            None => Some(false),
+            Some(breaker) if breaker.enable() == breaker.rollback() => Some(breaker.enable()),
+            // It stops a failing deployment, and does not roll it back: neither what `true` nor what `false` declares.
+            Some(breaker) => Some(false).filter(|_| !breaker.enable()),
+        },
     }
 }
 

@@ -82,7 +82,8 @@ impl Provider {
             .service(name)
             .set_desired_count(update.desired_count.map(u32::cast_signed))
             .set_task_definition(update.task_definition)
-            .set_health_check_grace_period_seconds(update.grace_s.map(u32::cast_signed));
+            .set_health_check_grace_period_seconds(update.grace_s.map(u32::cast_signed))
+            .set_force_new_deployment(update.restart.then_some(true));
         if let Some(network) = update.network {
             call = call.network_configuration(network_configuration(network)?);
         }

@@ -170,6 +170,44 @@ async fn a_rollout_that_fails_is_rolled_back_once_and_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_network_that_fails_is_rolled_back_once_and_not_tried_again() {
+    let mut stage = Stage::converged().await;
+    stage.patch(json!({ "spec": { "services": { "event-service": { "circuitBreaker": true } } } }));
+    stage.world.converge(&stage.environment, &stage.graph).await;
+    // Tasks of that network cannot start.
+    stage.world.sim.with("123456789012", "us-east-1", |ctx| {
+        simaws::hand::ecs::decide_image(ctx, "event-service", simaws::hand::ecs::Fate::Exits);
+    });
+    stage.patch(json!({ "spec": { "services": { "event-service": { "securityGroups": ["sg-0000000000000bad0"] } } } }));
+    stage.run(8).await;
+    let updates = stage.updates();
+    stage.run(4).await;
+    assert_eq!(stage.updates(), updates, "the same network is not deployed again");
+    let (plan, _) = stage.planned(&service("event-service"));
+    assert!(plan.is_in_sync(), "{plan}");
+    assert!(plan.waits.iter().any(|wait| wait.reason == "RolloutFailed"), "{plan}");
+}
+
+#[tokio::test]
+async fn a_new_value_of_a_secret_replaces_the_tasks_once() {
+    let mut stage = Stage::converged().await;
+    let primary = |live: &Value| live["deployments"][0]["id"].clone();
+    let before = stage.live("eventchain-api-gateway").await;
+    let other = stage.live("eventchain-event-service").await;
+    let updates = stage.updates();
+    let value = json!({ "SecretId": "eventchain/database-url", "SecretString": "another" });
+    stage.call("secretsmanager", "PutSecretValue", value).await;
+    stage.run(8).await;
+    assert_eq!(stage.updates(), updates + 1);
+    let after = stage.live("eventchain-api-gateway").await;
+    assert_ne!(primary(&after), primary(&before));
+    assert_eq!(after["taskDefinition"], before["taskDefinition"], "of the same revision");
+    assert_eq!(primary(&stage.live("eventchain-event-service").await), primary(&other), "it reads no secret");
+    let done = stage.world.converge(&stage.environment, &stage.graph).await;
+    assert!(done.is_empty(), "{done:?}");
+}
+
+#[tokio::test]
 async fn failing_tasks_are_a_stall_that_says_why_they_stopped() {
     let mut stage = Stage::converged().await;
     stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:broken" } } } }));
@@ -290,4 +328,21 @@ async fn a_deployment_by_somebody_else_in_the_middle_of_a_pass_is_not_undone() {
     let live = json!({ "taskDefinition": stage.live(family).await["taskDefinition"] });
     let live = stage.call("ecs", "DescribeTaskDefinition", live).await["taskDefinition"].clone();
     assert_eq!((&live["cpu"], &live["containerDefinitions"][0]["image"]), (&json!("1024"), &json!("events:pipeline")));
+}
+
+#[tokio::test]
+async fn a_circuit_breaker_that_does_not_roll_back_is_put_as_declared_either_way() {
+    for on in [true, false] {
+        let mut stage = Stage::converged().await;
+        let breaker = json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": false } });
+        let body = json!({ "cluster": "eventchain-cluster", "service": "eventchain-event-service",
+            "deploymentConfiguration": breaker });
+        stage.call("ecs", "UpdateService", body).await;
+        stage.patch(json!({ "spec": { "services": { "event-service": { "circuitBreaker": on } } } }));
+        let done = stage.world.converge(&stage.environment, &stage.graph).await;
+        assert_eq!(done.len(), 1, "{done:?}");
+        let live = stage.live("eventchain-event-service").await;
+        let live = &live["deploymentConfiguration"]["deploymentCircuitBreaker"];
+        assert_eq!((&live["enable"], &live["rollback"]), (&json!(on), &json!(on)));
+    }
 }

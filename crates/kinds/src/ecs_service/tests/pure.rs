@@ -54,6 +54,7 @@ fn bare() -> Desired {
         grace_s: None,
         deployment: DeploymentSettings::default(),
         target_group: None,
+        secrets: BTreeSet::new(),
         tags: Tags::default(),
     }
 }
@@ -67,6 +68,7 @@ fn deployment(task_definition: &str, rollout: Rollout) -> Deployment {
         id: "ecs-svc/1".to_owned(),
         primary: true,
         task_definition: task_definition.to_owned(),
+        network: None,
         rollout,
         failed_tasks: 0,
         reason: None,
@@ -123,7 +125,7 @@ fn known() -> Known {
 }
 
 fn scaled(min: u32, max: u32, suspended: bool) -> Known {
-    known().with(&scalable_target(), "bounds", json!([min, max, suspended]))
+    known().with(&scalable_target(), "bounds", json!([min, max, suspended, suspended]))
 }
 
 fn remembering(context: PlanContext<'static>, memory: Value) -> PlanContext<'static> {
@@ -224,6 +226,16 @@ fn a_suspended_target_turns_the_clamp_off() {
 }
 
 #[test]
+fn a_target_suspended_in_one_direction_holds_the_count_in_that_one_only() {
+    let held = |suspended: [bool; 2], live| {
+        let known = known().with(&scalable_target(), "bounds", json!([2, 10, suspended[0], suspended[1]]));
+        plan(known, &wants(2), &count(live)).is_in_sync()
+    };
+    assert_eq!((held([true, false], 14), held([true, false], 1)), (true, false), "scaling in is suspended");
+    assert_eq!((held([false, true], 14), held([false, true], 1)), (false, true), "scaling out is suspended");
+}
+
+#[test]
 fn the_count_is_held_while_the_scalable_target_is_not_known() {
     for (desired, live) in [(autoscaled(2, 2, 10), 14), (autoscaled(2, 2, 10), 7), (wants(2), 7)] {
         let plan = plan(known().unknown(&scalable_target(), "bounds"), &desired, &count(live));
@@ -282,7 +294,7 @@ fn the_declared_lower_bound_decides_over_the_live_one() {
 
 #[test]
 fn safe_changes_go_in_one_step_and_riskier_ones_by_themselves() {
-    let desired = Desired { grace_s: Some(60), assign_public_ip: Some(false), ..wants(3) };
+    let desired = Desired { grace_s: Some(60), security_groups: Some(set(&["sg-1", "sg-2"])), ..wants(3) };
     let revised = known().with(&task_definition(), "arn", REVISION_2);
     let together = plan(revised.clone(), &desired, &observed());
     assert_eq!((together.steps.len(), together.steps[0].changes.len()), (1, 4), "{together}");
@@ -363,6 +375,268 @@ fn a_failed_rollout_is_forgotten_when_another_revision_is_wanted() {
     assert_eq!(plan.remember, Some(Value::Null));
     let third = known().with(&task_definition(), "arn", "arn:aws:ecs:us-east-1:123456789012:task-definition/x:3");
     assert_eq!(replan(&memory, third, &observed()).remember, Some(Value::Null));
+}
+
+fn secret() -> ResourceKey {
+    key("Secret", "eventchain/database-url")
+}
+
+fn with_secret() -> Desired {
+    Desired { secrets: BTreeSet::from([secret()]), ..bare() }
+}
+
+/// The secret has that version, and was changed at that time.
+fn version(version: &str, changed_ms: i64) -> Known {
+    known().with(&secret(), "versionId", version).with(&secret(), "changedMs", changed_ms)
+}
+
+/// A service whose primary deployment has that id.
+fn deployed(id: &str, rollout: Rollout) -> Observed {
+    Observed { deployments: vec![Deployment { id: id.to_owned(), ..deployment(REVISION_1, rollout) }], ..observed() }
+}
+
+fn plan_of_secret(memory: &mut Value, known: Known, desired: &Desired, observed: &Observed) -> ResourcePlan {
+    let plan = EcsService::plan_present(&remembering(known.context(), memory.clone()), desired, observed);
+    if let Some(remember) = &plan.remember {
+        memory.clone_from(remember);
+    }
+    plan
+}
+
+#[test]
+fn a_new_version_of_a_secret_starts_a_deployment_of_what_is_there_once() {
+    let mut memory = Value::Null;
+    let first = plan_of_secret(&mut memory, version("v1", 1), &with_secret(), &deployed("d1", Rollout::Completed));
+    assert!(first.is_in_sync(), "what is first seen is taken for what the tasks have: {first}");
+    let news = plan_of_secret(&mut memory, version("v2", 2), &with_secret(), &deployed("d1", Rollout::Completed));
+    let field = "secrets[\"eventchain/database-url\"].version".to_owned();
+    assert_eq!(only_change(&news), (field, json!("v1"), json!("v2")));
+    assert_eq!((news.risk(), &news.steps[0].body["restart"]), (Some(Risk::Safe), &json!(true)));
+    let held = plan_of_secret(&mut memory, version("v3", 3), &with_secret(), &deployed("d1", Rollout::Completed));
+    assert_eq!((only_change(&held).1, only_change(&held).2), (json!("v1"), json!("v3")), "held, and changed again");
+    for rollout in [Rollout::InProgress, Rollout::Completed, Rollout::Completed] {
+        let after = plan_of_secret(&mut memory, version("v3", 3), &with_secret(), &deployed("d2", rollout));
+        assert!(after.is_in_sync(), "{after}");
+    }
+    assert_eq!(memory, json!({ "secrets": { "eventchain/database-url": { "version": "v3", "changedMs": 3 } } }));
+}
+
+#[test]
+fn a_deployment_that_was_to_read_a_new_version_and_was_taken_back_is_not_tried_again() {
+    let mut memory = Value::Null;
+    for (version, deployment, rollout, idle) in [
+        (version("v1", 1), "d1", Rollout::Completed, true),
+        (version("v2", 2), "d1", Rollout::Completed, false),
+        (version("v2", 2), "d2", Rollout::InProgress, true),
+    ] {
+        let plan = plan_of_secret(&mut memory, version, &with_secret(), &deployed(deployment, rollout));
+        assert_eq!(plan.is_in_sync(), idle, "{plan}");
+    }
+    let back = plan_of_secret(&mut memory, version("v2", 2), &with_secret(), &deployed("d1", Rollout::InProgress));
+    assert!(back.is_in_sync(), "{back}");
+    assert_eq!(reasons(&back), ["SecretNewerThanDeployment"]);
+    let third = plan_of_secret(&mut memory, version("v3", 3), &with_secret(), &deployed("d1", Rollout::Completed));
+    assert_eq!(only_change(&third).2, json!("v3"), "a third version is tried");
+}
+
+#[test]
+fn what_a_late_listing_shows_of_a_secret_is_no_news() {
+    let mut memory = Value::Null;
+    let first = plan_of_secret(&mut memory, version("v2", 2), &with_secret(), &deployed("d1", Rollout::Completed));
+    assert!(first.is_in_sync(), "{first}");
+    let late = plan_of_secret(&mut memory, version("v1", 1), &with_secret(), &deployed("d1", Rollout::Completed));
+    assert!(late.is_in_sync() && late.remember.is_none(), "{late}");
+    let unknown = known().unknown(&secret(), "versionId");
+    let blind = plan_of_secret(&mut memory, unknown, &with_secret(), &deployed("d1", Rollout::Completed));
+    assert!(blind.is_in_sync() && blind.remember.is_none(), "{blind}");
+}
+
+#[test]
+fn a_new_version_takes_the_deployment_that_comes_anyway_and_not_one_that_waits_for_approval() {
+    let news = |known: Known, desired: &Desired, observed: &Observed| {
+        let mut memory = Value::Null;
+        let first = plan_of_secret(&mut memory, version("v1", 1), desired, observed);
+        assert!(first.steps.iter().all(|step| step.body.get("restart").is_none()), "{first}");
+        plan_of_secret(&mut memory, known, desired, observed)
+    };
+    let serving = deployed("d1", Rollout::Completed);
+    let revised = version("v2", 2).with(&task_definition(), "arn", REVISION_2);
+    assert_eq!(only_change(&news(revised, &with_secret(), &serving)).0, "taskDefinition");
+    let mut private = serving.clone();
+    private.network.as_mut().unwrap().assign_public_ip = false;
+    let public = Desired { assign_public_ip: Some(true), ..with_secret() };
+    let risks: Vec<Risk> = news(version("v2", 2), &public, &private).steps.iter().map(|step| step.risk).collect();
+    assert_eq!(risks, [Risk::Safe, Risk::Destructive]);
+    let idle = Observed { desired_count: 0, running_count: 0, ..serving };
+    assert!(news(version("v2", 2), &with_secret(), &idle).is_in_sync(), "no task holds the value of before");
+    let theirs = Observed { controller: Controller::CodeDeploy, ..deployed("d1", Rollout::Completed) };
+    assert!(news(version("v2", 2), &with_secret(), &theirs).is_in_sync());
+}
+
+fn with_groups(groups: &[&str]) -> Desired {
+    Desired { security_groups: Some(set(groups)), ..bare() }
+}
+
+/// With those security groups, in a deployment that began so long ago.
+fn in_groups(groups: &[&str], minutes: i64, rollout: Rollout) -> Observed {
+    let network = Network { security_groups: set(groups), ..observed().network.unwrap() };
+    let began = Some(minutes_ago(minutes));
+    let one = Deployment { created_at: began, network: Some(network.clone()), ..deployment(REVISION_1, rollout) };
+    Observed { network: Some(network), deployments: vec![one], ..observed() }
+}
+
+#[test]
+fn a_failed_rollout_of_another_network_is_not_tried_again_and_of_a_third_is() {
+    let bad = with_groups(&["sg-1", "sg-bad"]);
+    let replan = |memory: &Value, desired: &Desired, observed: &Observed| {
+        EcsService::plan_present(&remembering(known().context(), memory.clone()), desired, observed)
+    };
+    let rolling = in_groups(&["sg-1", "sg-bad"], 2, Rollout::InProgress);
+    let begun = replan(&Value::Null, &bad, &rolling).remember.expect("what is under way is remembered");
+    let mut back = in_groups(&["sg-1"], 60, Rollout::InProgress);
+    for (memory, seen) in [(&begun, false), (&begun, true), (&Value::Null, true)] {
+        let failed = in_groups(&["sg-1", "sg-bad"], 2, Rollout::Failed).deployments.pop().unwrap();
+        back.deployments.truncate(1);
+        back.deployments.extend(seen.then_some(Deployment { primary: false, ..failed }));
+        let held = replan(memory, &bad, &back);
+        assert!(held.is_in_sync(), "{held}");
+        assert_eq!(reasons(&held), ["RolloutFailed"]);
+        let memory = held.remember.expect("it is remembered");
+        assert_eq!(replan(&memory, &bad, &in_groups(&["sg-1"], 60, Rollout::Completed)).remember, None);
+        let third = replan(&memory, &with_groups(&["sg-1", "sg-3"]), &back);
+        assert_eq!(only_change(&third).2, json!(["sg-1", "sg-3"]), "another network is tried");
+    }
+}
+
+#[test]
+fn a_network_that_was_put_right_after_it_failed_counts_no_more_as_failed() {
+    let failed = with_groups(&["sg-1", "sg-2"]);
+    let observed = in_groups(&["sg-1", "sg-2"], 2, Rollout::Completed);
+    let network =
+        json!({ "subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1", "sg-2"], "assignPublicIp": true });
+    let memory = json!({ "arn": REVISION_1, "network": network, "failed": true });
+    let plan = EcsService::plan_present(&remembering(known().context(), memory), &failed, &observed);
+    assert_eq!(plan.remember, Some(Value::Null));
+}
+
+#[test]
+fn a_port_that_failed_with_its_revision_is_not_sent_without_it() {
+    let desired = Desired { target_group: Some(TargetGroup { key: group(), port: 4000 }), ..bare() };
+    let known = known().with(&task_definition(), "arn", REVISION_2);
+    let replan = |memory: &Value, observed: &Observed| {
+        EcsService::plan_present(&remembering(known.clone().context(), memory.clone()), &desired, observed)
+    };
+    let first = replan(&Value::Null, &observed());
+    let fields: Vec<&str> = first.steps[0].changes.iter().map(|change| change.field.as_str()).collect();
+    assert_eq!((first.steps.len(), fields), (1, vec!["taskDefinition", "targetGroup[\"eventchain-api-tg\"]"]));
+    let mut under_way = rolling(2);
+    under_way.load_balancers[0].port = 4000;
+    let memory = replan(&Value::Null, &under_way).remember.expect("what is under way is remembered");
+    let back = replan(&memory, &observed());
+    assert!(back.is_in_sync(), "{back}");
+    assert_eq!(reasons(&back), ["RolloutFailed"]);
+}
+
+#[test]
+fn nothing_is_deployed_while_the_revision_or_the_target_group_is_not_known() {
+    let desired = Desired { assign_public_ip: Some(false), ..with_group() };
+    for unknown in [known().unknown(&task_definition(), "arn"), known().unknown(&group(), "arn")] {
+        let plan = plan(unknown, &desired, &observed());
+        assert!(plan.is_in_sync(), "{plan}");
+        assert_eq!(reasons(&plan), ["DependencyUnknown"]);
+    }
+}
+
+#[test]
+fn what_another_network_may_do_is_in_its_risk() {
+    let cases = [
+        (Desired { assign_public_ip: Some(false), ..bare() }, Risk::Disruptive),
+        (with_groups(&["sg-1", "sg-2"]), Risk::Safe),
+        (with_groups(&["sg-2"]), Risk::Disruptive),
+        (Desired { subnets: Some(set(&["subnet-1"])), ..bare() }, Risk::Disruptive),
+        (Desired { subnets: Some(set(&["subnet-1", "subnet-2", "subnet-3"])), ..bare() }, Risk::Safe),
+    ];
+    for (desired, risk) in cases {
+        assert_eq!(plan(known(), &desired, &observed()).risk(), Some(risk), "{desired:?}");
+    }
+    let mut private = observed();
+    private.network.as_mut().unwrap().assign_public_ip = false;
+    let public = Desired { assign_public_ip: Some(true), ..bare() };
+    assert_eq!(plan(known(), &public, &private).risk(), Some(Risk::Destructive));
+    let revised = known().with(&task_definition(), "arn", REVISION_2);
+    let both = plan(revised, &public, &private);
+    let risks: Vec<Risk> = both.steps.iter().map(|step| step.risk).collect();
+    assert_eq!(risks, [Risk::Safe, Risk::Destructive], "the revision does not wait for the network: {both}");
+}
+
+#[test]
+fn a_first_grace_period_goes_with_the_target_group_and_not_before() {
+    let desired = Desired { grace_s: Some(60), ..with_group() };
+    let without = Observed { load_balancers: Vec::new(), grace_s: 0, ..observed() };
+    let together = plan(known(), &desired, &without);
+    assert_eq!(together.steps.len(), 1, "{together}");
+    assert_eq!(together.steps[0].body["graceS"], json!(60));
+    assert_eq!(together.steps[0].body["loadBalancer"]["port"], json!(3000));
+    let waiting = plan(known().with(&group(), "attached", false), &desired, &without);
+    assert!(waiting.is_in_sync(), "{waiting}");
+    assert_eq!(reasons(&waiting), ["TargetGroupNotAttached"]);
+    let never = plan(known(), &Desired { grace_s: Some(60), ..bare() }, &without);
+    assert!(never.is_in_sync(), "{never}");
+    assert_eq!(reasons(&never), ["NoTargetGroup"]);
+    let mut disruptive = desired;
+    disruptive.deployment.minimum_healthy_percent = Some(0);
+    let apart = plan(known(), &disruptive, &without);
+    assert_eq!(apart.steps[0].body.get("graceS"), None, "{apart}");
+    assert_eq!(apart.steps[1].body["graceS"], json!(60));
+}
+
+#[test]
+fn settings_that_another_controller_does_not_take_are_only_reported() {
+    let mut desired = wants(2);
+    desired.deployment =
+        DeploymentSettings { minimum_healthy_percent: Some(50), maximum_percent: None, circuit_breaker: Some(true) };
+    for (controller, sent, noted) in [
+        (Controller::CodeDeploy, vec!["desiredCount", "minimumHealthyPercent"], vec!["circuitBreaker"]),
+        (Controller::External, vec!["desiredCount"], vec!["minimumHealthyPercent", "circuitBreaker"]),
+    ] {
+        let plan = plan(known(), &desired, &Observed { controller, ..count(7) });
+        let fields = |changes: &[model::FieldChange]| -> Vec<String> {
+            changes.iter().map(|change| change.field.clone()).collect()
+        };
+        assert_eq!(
+            (plan.steps.len(), fields(&plan.steps[0].changes)),
+            (1, sent.iter().map(ToString::to_string).collect())
+        );
+        assert_eq!(fields(&plan.notes[0].changes), noted);
+        assert!(plan.steps[0].body["deployment"].get("circuitBreaker").is_none());
+    }
+}
+
+#[test]
+fn a_circuit_breaker_that_stops_and_does_not_roll_back_is_neither_on_nor_off() {
+    let mut observed = observed();
+    observed.deployment.circuit_breaker = None;
+    for on in [true, false] {
+        let mut desired = bare();
+        desired.deployment.circuit_breaker = Some(on);
+        assert_eq!(only_change(&plan(known(), &desired, &observed)).2, json!(on));
+    }
+}
+
+#[test]
+fn under_an_external_controller_the_service_has_no_revision() {
+    let observed = Observed { controller: Controller::External, task_definition: String::new(), ..observed() };
+    assert_eq!(EcsService::output(&observed, "taskDefinition"), None);
+    assert_eq!(EcsService::output(&observed, "controller"), Some(json!("EXTERNAL")));
+    assert_eq!(plan(known(), &bare(), &observed), ResourcePlan::in_sync());
+}
+
+#[test]
+fn a_successor_of_another_installation_is_not_rolled_out() {
+    let owner = json!({ "eventchain.io/environment": "prod", "eventchain.io/managed-by": "another" });
+    let known = known().with(&task_definition(), "arn", REVISION_2).with(&task_definition(), "owner", owner);
+    let plan = plan(known, &bare(), &observed());
+    assert!(plan.is_in_sync(), "{plan}");
 }
 
 #[test]
@@ -558,22 +832,36 @@ fn a_service_is_ready_when_its_tasks_run_and_its_rollout_is_done() {
 }
 
 #[test]
-fn missing_tasks_are_progress_first_and_a_stall_later() {
-    let lacking = |minutes, rollout| {
+fn missing_tasks_of_a_deployment_are_progress_first_and_a_stall_later() {
+    let lacking = |minutes| {
         let at = Some(minutes_ago(minutes));
-        let deployments = vec![Deployment { created_at: at, updated_at: at, ..deployment(REVISION_1, rollout) }];
-        Observed { running_count: 1, deployments, ..observed() }
+        let deployment = Deployment { created_at: at, updated_at: at, ..deployment(REVISION_1, Rollout::InProgress) };
+        Observed { running_count: 1, deployments: vec![deployment], ..observed() }
     };
-    assert_eq!(health(&lacking(2, Rollout::InProgress)), "RollingOut");
-    assert_eq!(health(&lacking(2, Rollout::Completed)), "TasksStarting");
-    assert_eq!(health(&lacking(16, Rollout::InProgress)), "RolloutStuck");
-    assert_eq!(health(&lacking(16, Rollout::Completed)), "RolloutStuck");
+    assert_eq!(health(&lacking(2)), "RollingOut");
+    assert_eq!(health(&lacking(16)), "RolloutStuck");
 }
 
 #[test]
-fn a_count_that_was_raised_a_moment_ago_is_progress_on_an_old_deployment() {
-    let old = Deployment { created_at: Some(minutes_ago(5000)), ..deployment(REVISION_1, Rollout::Completed) };
-    assert_eq!(health(&Observed { running_count: 1, deployments: vec![old], ..observed() }), "TasksStarting");
+fn a_task_lost_long_after_its_deployment_is_progress_first_and_a_stall_later() {
+    let old = Some(minutes_ago(5000));
+    let done = Deployment { created_at: old, updated_at: old, ..deployment(REVISION_1, Rollout::Completed) };
+    let lacking = Observed { running_count: 1, deployments: vec![done], ..observed() };
+    assert_eq!(health(&lacking), "TasksStarting");
+    let first = plan(known(), &bare(), &lacking);
+    assert!(first.is_in_sync(), "{first}");
+    let memory = first.remember.expect("since when is remembered");
+    assert_eq!(replan(&memory, known(), &lacking).remember, None, "and only once");
+    let health_later = |minutes| {
+        let now = now().checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap();
+        let context = PlanContext { now, ..remembering(known().context(), memory.clone()) };
+        match EcsService::health(&context, &bare(), &lacking) {
+            Health::Ready => "Ready",
+            Health::Progressing { reason, .. } | Health::Stalled { reason, .. } => reason,
+        }
+    };
+    assert_eq!((health_later(14), health_later(16)), ("TasksStarting", "RolloutStuck"));
+    assert_eq!(replan(&memory, known(), &observed()).remember, Some(Value::Null), "they run again");
 }
 
 #[test]

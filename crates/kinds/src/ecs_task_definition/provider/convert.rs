@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_ecs::types::{ContainerDefinition, LogConfiguration, PortMapping, TaskDefinition, TransportProtocol};
 
+use model::{TAG_ENVIRONMENT, TAG_MANAGED_BY};
+
 use super::Described;
 use crate::ecs_task_definition::{Container, Content, Logs, Masked, Port, Revision, TAG_BASE};
 
@@ -14,6 +16,12 @@ pub(super) fn revision(described: &Described) -> Option<Revision> {
         family: definition.family()?.to_owned(),
         revision: u32::try_from(definition.revision()).ok()?,
         base: described.tags.get(TAG_BASE).cloned(),
+        owner: described
+            .tags
+            .iter()
+            .filter(|(tag, _)| [TAG_ENVIRONMENT, TAG_MANAGED_BY].contains(&tag.as_str()))
+            .map(|(tag, value)| (tag.clone(), value.clone()))
+            .collect(),
         content: content(definition),
     })
 }
@@ -61,7 +69,20 @@ fn logs(live: &LogConfiguration) -> Logs {
         group: option(LOG_GROUP),
         region: option(LOG_REGION),
         stream_prefix: option(LOG_PREFIX),
+        rest: rest_of_logs(live),
     }
+}
+
+/// What cannot be declared of a log configuration.
+fn rest_of_logs(live: &LogConfiguration) -> Option<Masked> {
+    let mut options = live.options.clone().unwrap_or_default();
+    for declared in [LOG_GROUP, LOG_REGION, LOG_PREFIX] {
+        options.remove(declared);
+    }
+    let mut secrets = live.secret_options.clone().unwrap_or_default();
+    secrets.sort_by(|a, b| a.name.cmp(&b.name));
+    let any = !options.is_empty() || !secrets.is_empty();
+    any.then(|| Masked::of(format!("{}{secrets:?}", sorted(Some(options))).as_bytes()))
 }
 
 pub(super) const LOG_GROUP: &str = "awslogs-group";
@@ -108,22 +129,19 @@ fn rest_of(mut container: ContainerDefinition) -> String {
     container.image = None;
     container.environment = None;
     container.secrets = None;
-    if let Some(log) = container.log_configuration.take() {
-        let mut options = log.options.unwrap_or_default();
-        for declared in [LOG_GROUP, LOG_REGION, LOG_PREFIX] {
-            options.remove(declared);
-        }
-        let secret_options = log.secret_options.filter(|list| !list.is_empty());
-        parts.push(format!("{}{secret_options:?}", sorted(Some(options))));
-    }
+    // It is compared with the container's own fields, the options that cannot be declared included.
+    container.log_configuration = None;
     if let Some(firelens) = &mut container.firelens_configuration {
         parts.push(sorted(firelens.options.take()));
     }
     parts.push(sorted(container.docker_labels.take()));
     let mut mappings = container.port_mappings.take().unwrap_or_default();
     mappings.sort_by_key(|mapping| (mapping.container_port, mapping.container_port_range.clone()));
-    for mapping in mappings {
-        parts.push(format!("{:?}{:?}{:?}", mapping.name, mapping.app_protocol, mapping.container_port_range));
+    for PortMapping { name, app_protocol, container_port_range: range, .. } in mappings {
+        // A plain one leaves no trace here: the overlay adds such.
+        if name.is_some() || app_protocol.is_some() || range.is_some() {
+            parts.push(format!("{name:?}{app_protocol:?}{range:?}"));
+        }
     }
     let mut mounts = container.mount_points.take().unwrap_or_default();
     mounts.sort_by(|a, b| a.container_path.cmp(&b.container_path));

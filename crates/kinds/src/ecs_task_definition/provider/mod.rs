@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use aws_sdk_ecs::types::{TaskDefinition, TaskDefinitionField, TaskDefinitionStatus};
 use awskit::{Aws, RegionClients, not_tried};
+use engine::kind::Owner;
+use engine::plan::owner_by_tags;
 use futures::StreamExt;
 use jiff::Timestamp;
 use model::observation::Unknown;
-use model::{ActError, AwsAccountId, Class, Observation, ObserveError, Region, Step, Tags};
+use model::plan::Private;
+use model::{ActError, AwsAccountId, Class, Effect, Observation, ObserveError, Region, Step, Tags};
 
 use self::convert::{content, revision};
 use self::register::{overlaid, registration, tag_list};
@@ -187,7 +190,9 @@ impl Provider {
         scope: &Scope,
         family: &Arc<str>,
         wanted: Registration,
+        private: &Private,
     ) -> Result<Acted, ActError> {
+        let fields = wanted.fields(private).map_err(value_missing)?;
         let base = match &wanted.base {
             Some(arn) => match describe(clients, arn).await.map_err(not_tried)? {
                 Some(described) => Some(described),
@@ -195,11 +200,14 @@ impl Provider {
             },
             None => None,
         };
-        let (definition, tags) = overlaid(&wanted, base.as_ref());
+        let (definition, tags) = overlaid(&wanted, &fields, base.as_ref());
         let content = content(&definition);
         let newest = self.newest(clients, scope, family).await.map_err(not_tried)?;
         let base = base.as_ref().and_then(revision).map(|base| base.name());
-        if let Some(newest) = newest.filter(|n| Some(&n.arn) != wanted.base.as_ref() && n.content.means(&content)) {
+        // Only one of ours: what somebody else registered is theirs to use and to take away.
+        let ours = |newest: &Revision| owner_by_tags(&newest.owner, &wanted.tags) == Owner::Ours;
+        let same = |newest: &Revision| Some(&newest.arn) != wanted.base.as_ref() && newest.content.means(&content);
+        if let Some(newest) = newest.filter(|newest| ours(newest) && same(newest)) {
             self.note_base(&newest.arn, base);
             return Ok(Acted { request_id: None, at: Some(newest.arn.clone()) });
         }
@@ -210,6 +218,18 @@ impl Provider {
             self.note_base(arn, base);
         }
         Ok(Acted { request_id, at })
+    }
+}
+
+/// A step that was not planned in this pass carries no values any more.
+fn value_missing(name: String) -> ActError {
+    ActError {
+        class: Class::Bug,
+        effect: Effect::NotApplied,
+        operation: "ecs:RegisterTaskDefinition".to_owned(),
+        code: "ValueMissing".to_owned(),
+        message: format!("the step does not carry the value of variable {name}"),
+        request_id: None,
     }
 }
 
@@ -272,7 +292,9 @@ impl KindProvider<Observed> for Provider {
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, _token: &str) -> Result<Acted, ActError> {
         let clients = self.aws.region(&scope.account, &scope.region).await.map_err(not_tried)?;
         match instruction(step)? {
-            Action::RegisterTaskDefinition(wanted) => self.register(&clients, scope, &key.identity, *wanted).await,
+            Action::RegisterTaskDefinition(wanted) => {
+                self.register(&clients, scope, &key.identity, *wanted, &step.private).await
+            }
             Action::DeregisterTaskDefinition { arn } => {
                 let call = clients.ecs.deregister_task_definition().task_definition(arn);
                 let (_, request_id) = clients.act("ecs:DeregisterTaskDefinition", classify, || call.send()).await?;

@@ -10,12 +10,11 @@ use model::Tags;
 
 use super::Described;
 use super::convert::{LOG_GROUP, LOG_PREFIX, LOG_REGION, content, port, revision};
-use crate::ecs_task_definition::overlay::{Edit, edits, merged};
+use crate::ecs_task_definition::overlay::{Edit, Fields, edits, merged};
 use crate::ecs_task_definition::{Container, Registration, TAG_BASE};
 
 /// The base with the edits carried out, or the first revision of a family; and the tags it shall carry.
-pub(super) fn overlaid(wanted: &Registration, base: Option<&Described>) -> (TaskDefinition, Tags) {
-    let fields = wanted.fields();
+pub(super) fn overlaid(wanted: &Registration, fields: &Fields, base: Option<&Described>) -> (TaskDefinition, Tags) {
     let mut definition = match base {
         Some(base) => base.definition.clone(),
         // Fargate is what the document speaks of.
@@ -26,7 +25,7 @@ pub(super) fn overlaid(wanted: &Registration, base: Option<&Described>) -> (Task
             .build(),
     };
     let live = content(&definition);
-    let edits = edits(&fields, wanted.secrets.as_ref(), &wanted.dropped(), &live);
+    let edits = edits(fields, wanted.secrets.as_ref(), &wanted.dropped(), &live);
     if let Some(position) = live.managed(&fields.container) {
         for edit in &edits {
             carry_out(edit, &mut definition, position, &live.containers[position]);

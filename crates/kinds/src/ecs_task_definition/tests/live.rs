@@ -166,6 +166,43 @@ async fn a_crash_between_registering_and_deploying_leads_to_no_second_revision()
 }
 
 #[tokio::test]
+async fn a_revision_whose_deployment_is_held_is_recognised_whatever_it_changes() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 5] = [
+        ("no log configuration", |c| drop(c.as_object_mut().unwrap().remove("logConfiguration"))),
+        ("another log driver", |c| {
+            c["logConfiguration"] = json!({ "logDriver": "splunk", "options": { "splunk-url": "https://splunk" } });
+        }),
+        ("another group, with an option of its own", |c| {
+            c["logConfiguration"]["options"] = json!({ "awslogs-group": "/other", "awslogs-region": "us-east-1",
+                "awslogs-stream-prefix": "web", "mode": "non-blocking" });
+        }),
+        ("no port", |c| c["portMappings"] = json!([])),
+        ("two ports, one with a name", |c| {
+            c["portMappings"] = json!([{ "containerPort": 1, "name": "one" }, { "containerPort": 2 }]);
+        }),
+    ];
+    for (case, change) in cases {
+        let mut stage = Stage::converged().await;
+        stage.patch(json!({ "spec": { "services": { "event-service": { "port": 9000 } } } }));
+        stage.deploy_by_hand(|definition| change(&mut definition["containerDefinitions"][0])).await;
+        stage.world.sweep(&stage.graph).await;
+        let done = stage.world.pass(&stage.environment, &stage.graph, 1).await;
+        assert_eq!(done[0].step.operation, "RegisterTaskDefinition", "{case}");
+        stage.world.crash();
+        stage.world.sweep(&stage.graph).await;
+        stage.world.read(&stage.graph, &node()).await;
+        let plans = stage.world.plan(&stage.environment, &stage.graph);
+        let plan = &plans.iter().find(|planned| planned.key == node()).expect("it is planned").plan;
+        assert!(plan.is_in_sync(), "{case}: {plan}");
+        let roll_out =
+            plans.iter().find(|planned| planned.key.kind.as_str() == "EcsService" && !planned.plan.is_in_sync());
+        let step = &roll_out.expect("the deployment is still to come").plan.steps[0];
+        assert_eq!(step.awaits, None, "{case}: what it deploys is known: {step:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_revision_registered_and_not_wanted_any_more_is_deregistered() {
     let mut stage = Stage::converged().await;
     stage.patch(json!({ "spec": { "services": { "event-service": { "image": "events:2" } } } }));

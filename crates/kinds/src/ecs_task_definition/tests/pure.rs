@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use engine::kind::Owner;
 use engine::{Kind, PlanContext, Reference};
-use model::{ResourceKey, ResourcePlan, Risk, Tags};
+use model::env::{Adoption, Policy};
+use model::{ResourceKey, ResourcePlan, Risk, TAG_ENVIRONMENT, TAG_MANAGED_BY, Tags};
 use serde_json::{Value, json};
 
 use crate::ecs_task_definition::{
@@ -40,6 +42,7 @@ fn awslogs(group: &str, prefix: &str) -> Logs {
         group: Some(group.to_owned()),
         region: Some("us-east-1".to_owned()),
         stream_prefix: Some(prefix.to_owned()),
+        rest: None,
     }
 }
 
@@ -54,8 +57,12 @@ fn desired(fields: Fields) -> Desired {
         secrets: None,
         initial_image: None,
         service: service(),
-        tags: Tags::default(),
+        tags: ours(),
     }
+}
+
+fn ours() -> Tags {
+    [(TAG_ENVIRONMENT, "prod"), (TAG_MANAGED_BY, "test")].map(|(tag, value)| (tag.to_owned(), value.to_owned())).into()
 }
 
 fn container(name: &str) -> Container {
@@ -89,6 +96,7 @@ fn revision(number: u32, base: Option<u32>, content: Content) -> Arc<Revision> {
         family: "eventchain-api-gateway".to_owned(),
         revision: number,
         base: base.map(|base| format!("eventchain-api-gateway:{base}")),
+        owner: if base.is_some() { ours() } else { Tags::default() },
         content,
     })
 }
@@ -394,6 +402,70 @@ fn a_newer_revision_of_somebody_else_is_no_successor() {
 }
 
 #[test]
+fn a_successor_of_another_installation_is_neither_used_nor_taken_away() {
+    let mut observed = with_successor(7, new_image());
+    let mut theirs = Revision::clone(observed.successor.as_ref().unwrap());
+    theirs.owner.insert(TAG_MANAGED_BY.to_owned(), "another".to_owned());
+    observed.successor = Some(Arc::new(theirs));
+    for image in ["api:1", "api:2", "api:3"] {
+        let desired = desired(Fields { image: Some(image.to_owned()), ..fields() });
+        let plan = plan(&desired, &observed);
+        assert!(plan.is_in_sync(), "{plan}");
+        assert_eq!(plan.waits[0].reason, "OwnedByAnother");
+    }
+    let mut unmarked = Revision::clone(&revision(8, Some(7), new_image()));
+    unmarked.owner.clear();
+    assert!(!unmarked.succeeds(&observed.current), "the tag of the base alone proves nothing");
+}
+
+#[test]
+fn no_revision_is_made_for_a_service_that_is_not_ours() {
+    let desired = desired(Fields { image: Some("api:2".to_owned()), ..fields() });
+    let seen =
+        |owner| known().with(&service(), "arn", "arn").with(&service(), "controller", "ECS").owned(&service(), owner);
+    let plan_of = |known: Known| EcsTaskDefinition::plan_present(&known.context(), &desired, &observed());
+    assert_eq!(changed(&plan_of(seen(Owner::Ours))), ["image"]);
+    assert_eq!(changed(&plan_of(seen(Owner::Nobody))), ["image"], "it is adopted in this pass");
+    let blocked = plan_of(seen(Owner::Another { who: "staging".to_owned() }));
+    assert!(blocked.is_in_sync(), "{blocked}");
+    assert_eq!(blocked.waits[0].reason, "OwnedByAnother");
+    let policy = Policy { adoption: Adoption::CreateOnly, ..Policy::default() };
+    let context = seen(Owner::Nobody).context();
+    let plan = EcsTaskDefinition::plan_present(&PlanContext { policy: &policy, ..context }, &desired, &observed());
+    assert_eq!((plan.steps.len(), plan.waits[0].reason.as_ref()), (0, "ExistsAlready"));
+}
+
+#[test]
+fn under_another_deployment_controller_no_revision_is_made() {
+    for controller in ["CODE_DEPLOY", "EXTERNAL"] {
+        let known = || known().with(&service(), "arn", "arn").with(&service(), "controller", controller);
+        let desired = desired(Fields { image: Some("api:2".to_owned()), ..fields() });
+        let plan = EcsTaskDefinition::plan_present(&known().context(), &desired, &observed());
+        assert!(plan.is_in_sync(), "{plan}");
+        assert_eq!(
+            (plan.notes[0].reason.as_ref(), plan.notes[0].changes[0].field.as_str()),
+            ("DeploymentsNotOurs", "image")
+        );
+        let absent = EcsTaskDefinition::plan_absent(&known().context(), &desired);
+        assert_eq!((absent.steps.len(), absent.notes[0].reason.as_ref()), (0, "DeploymentsNotOurs"));
+    }
+}
+
+#[test]
+fn options_of_a_log_driver_go_with_it() {
+    let declared = awslogs("/ecs/eventchain-api-gateway", "ecs");
+    let fields = Fields { logs: Some(declared.clone()), ..fields() };
+    let rest = Some(Masked::of(b"mode non-blocking"));
+    let after = |driver: &str| {
+        let mut content = content();
+        content.containers[1].logs = Some(Logs { driver: driver.to_owned(), group: None, rest, ..declared.clone() });
+        apply(&edits(&fields, None, &Default::default(), &content), "api-gateway", &content).containers[1].logs.clone()
+    };
+    assert_eq!(after("awslogs").unwrap().rest, rest);
+    assert_eq!(after("splunk").unwrap().rest, None);
+}
+
+#[test]
 fn a_revision_with_another_health_check_is_not_the_overlay() {
     let mut other = new_image();
     other.rest = Masked::of(b"another health check");
@@ -461,6 +533,10 @@ fn values_of_variables_are_shown_as_hashes_only() {
     assert!(plan.steps[0].changes[0].to.as_str().unwrap().starts_with("sha256:"));
     let body = plan.steps[0].body.to_string();
     assert!(!body.contains("PASSWORD"), "an undeclared variable stays out of the instruction: {body}");
+    let step = &plan.steps[0];
+    let written = serde_json::to_string(step).unwrap();
+    assert!(!written.contains(PRIVATE) && !format!("{step:?}").contains(PRIVATE), "{written}");
+    assert_eq!(step.private.reveal("NODE_ENV"), Some(PRIVATE), "the provider gets it all the same");
 }
 
 #[test]

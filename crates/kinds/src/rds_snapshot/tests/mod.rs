@@ -140,6 +140,16 @@ fn a_busy_or_unknown_instance_is_waited_for() {
 }
 
 #[test]
+fn an_instance_whose_storage_is_being_optimised_takes_snapshots() {
+    let known = Known::new().with(&instance(), "createdAt", "2026-02-01T00:00:00Z").with(
+        &instance(),
+        "status",
+        "storage-optimization",
+    );
+    assert_eq!(steps(&plan_in(&known.context(), &desired(), &observed(&[]))), [("CreateDBSnapshot", "p-20260301")]);
+}
+
+#[test]
 fn one_is_in_flight_at_most_whoever_began_it() {
     let mut by_hand = observed(&[("before-the-upgrade", "creating")]);
     by_hand.snapshots[0].tags.clear();
