@@ -35,6 +35,8 @@ pub struct Config {
     pub confirm_period: Duration,
     /// How long shutting down may take.
     pub shutdown: Duration,
+    /// How often old rows are forgotten.
+    pub tidy_period: Duration,
     /// How long entries of the audit trail are kept.
     pub audit_retention: Duration,
     /// How many steps of one object one pass carries out at most.
@@ -72,6 +74,7 @@ impl Config {
             sweep_timeout: Duration::from_secs(120),
             confirm_period: Duration::from_secs(300),
             shutdown: Duration::from_secs(25),
+            tidy_period: Duration::from_secs(600),
             audit_retention: Duration::from_secs(400 * 24 * 3600),
             rounds: 6,
             write_budget: 10,

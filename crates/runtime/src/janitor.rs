@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
 
-const EVERY: Duration = Duration::from_secs(600);
 const EVENTS: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// As long as the audit trail is kept by default: its entries show the acts that followed.
 const JOURNAL: SignedDuration = SignedDuration::from_hours(400 * 24);
@@ -22,7 +21,7 @@ pub(crate) async fn tidy(shared: Arc<Shared>, stop: CancellationToken) {
         // Both arms are cancel safe.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(shared.config.tidy_period) => {}
         }
         if shared.shards.all().is_empty() {
             continue;

@@ -272,6 +272,34 @@ async fn the_red_button_and_the_cap_hold_every_step() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_of_all_environments_counts_those_of_other_accounts_too() {
+    let rig = Rig::new().await;
+    let caps = store::Caps { count: None, share: Some(0.5) };
+    let update = store::OperatorUpdate { caps: Some(caps), ..Default::default() };
+    rig.store.update_operator(store::Precondition::default(), &update).await.unwrap();
+    let names = ["a", "b", "c"];
+    for name in names {
+        rig.declare(name, spec(&[(name, "red")], json!({}))).await;
+    }
+    // Two of four may be changed; without the one that nobody here works on it would be one of three.
+    rig.declare("elsewhere", spec(&[("d", "red")], json!({}))).await;
+    sqlx::query("UPDATE environments SET account = '210987654321' WHERE name = 'elsewhere'")
+        .execute(&rig.db.pool)
+        .await
+        .unwrap();
+    let runtime = rig.start();
+    eventually("two are changed, and the third held", || async {
+        let mut held = 0;
+        for name in names {
+            held += usize::from(rig.condition(name, "Blocked").await == "True BlastRadiusCap");
+        }
+        (held == 1 && rig.cloud.writes().len() == 2).then_some(())
+    })
+    .await;
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_busy_is_waited_for_and_what_is_broken_is_stalled() {
     let rig = Rig::new().await;
     rig.cloud.put("Crate", "one", Live { state: "busy".to_owned(), ..Rig::ours("prod", "red") });

@@ -16,4 +16,8 @@ mod requests;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod taking_over;
+#[cfg(test)]
+mod tidying;
+#[cfg(test)]
 mod trail;

@@ -154,3 +154,64 @@ async fn a_burst_of_refusals_is_told_once_at_first_and_never_floods() {
     assert_eq!(told(&entries), ["ann delete Environment/prod"]);
     assert_eq!((&entries[0]["spec"]["code"], &entries[0]["spec"]["environment"]), (&json!(403), &json!("prod")));
 }
+
+/// Asks so often, refused each time, and waits until the first refusal stands in the trail.
+async fn refuse(api: &Api, times: usize) {
+    let page = [("origin", "http://evil.example"), ("x-remote-user", "ann")];
+    for _ in 0..times {
+        api.send(Method::DELETE, PROD, &page, "").await.refusal(403);
+    }
+    told_times(api, 1).await;
+}
+
+/// Until so many refusals were told, chained or not.
+async fn told_times(api: &Api, times: usize) -> Vec<Value> {
+    let waits = async {
+        loop {
+            let entries = trail(api, "?fieldSelector=spec.outcome=Refused").await;
+            if entries.len() >= times {
+                return entries;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("the refusals are told")
+}
+
+#[tokio::test]
+async fn what_repeats_a_refusal_is_told_with_its_count_when_the_minute_is_over() {
+    let api = Api::new().await;
+    refuse(&api, 20).await;
+    // Only over the minute: the database is asked in real time.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    let entries = told_times(&api, 2).await;
+    assert_eq!((&entries[0]["spec"]["count"], &entries[1]["spec"]["count"]), (&json!(1), &json!(19)));
+    assert_eq!(told(&entries), ["ann delete Environment/prod"; 2]);
+    // A new minute begins with the next.
+    refuse(&api, 1).await;
+    assert_eq!(told_times(&api, 3).await[2]["spec"]["count"], 1);
+}
+
+#[tokio::test]
+async fn what_was_counted_is_told_when_the_daemon_stops_in_the_middle_of_the_minute() {
+    let mut stop = None;
+    let api = Api::with(|state| stop = Some(state.stop_watches())).await;
+    refuse(&api, 5).await;
+    stop.unwrap().cancel();
+    assert_eq!(told_times(&api, 2).await[1]["spec"]["count"], 4);
+}
+
+#[tokio::test]
+async fn a_refusal_that_nothing_repeats_is_told_once() {
+    let mut stop = None;
+    let api = Api::with(|state| stop = Some(state.stop_watches())).await;
+    refuse(&api, 1).await;
+    stop.unwrap().cancel();
+    // Another sort of refusal comes after it: what was to be told of the first had its chance.
+    let page = [("origin", "http://evil.example"), ("x-remote-user", "bob")];
+    api.send(Method::DELETE, PROD, &page, "").await.refusal(403);
+    let entries = told_times(&api, 2).await;
+    assert_eq!(told(&entries), ["ann delete Environment/prod", "bob delete Environment/prod"]);
+}
