@@ -1,11 +1,15 @@
 //! The daemon end to end: the built program on a simulated AWS, a real Postgres, and two emulators by other people.
 
+mod access;
 mod bad_input;
 mod curl;
 mod emulators;
 mod faults;
 mod governed;
 mod kills;
+mod kubectl;
 mod postgres;
+mod privacy;
 mod replicas;
 mod story;
+mod trail;

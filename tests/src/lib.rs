@@ -2,6 +2,7 @@
 //! AWS, a proxy that counts calls. It must not reach into the daemon by any way that a user does not have, except that it
 //! reads its tables.
 
+pub mod access;
 pub mod api;
 pub mod daemon;
 pub mod figures;

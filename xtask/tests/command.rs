@@ -48,7 +48,10 @@ fn a_server_that_does_not_listen_is_killed() {
 #[test]
 fn a_server_that_ends_by_itself_passes_its_code_on() {
     let (mut keeper, lines) = keeper(&[], "echo up; exit 7");
+    // Waiting would close it first, which lets the server go before it has ended.
+    let held = keeper.stdin.take();
     assert_eq!(keeper.wait().expect("it ends").code(), Some(7));
+    drop(held);
     nobody_is_left(lines);
 }
 

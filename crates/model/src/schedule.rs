@@ -105,7 +105,7 @@ impl Windows {
             .iter()
             .enumerate()
             .map(|(n, spec)| {
-                let schedule = CronSchedule::parse(&spec.cron, &spec.timezone).map_err(|error| (n, error))?;
+                let schedule = CronSchedule::parse(&spec.cron, spec.zone()).map_err(|error| (n, error))?;
                 Ok((schedule, jiff::SignedDuration::from_secs(spec.duration.as_secs().into())))
             })
             .collect::<Result<Vec<_>, _>>()
@@ -276,7 +276,7 @@ mod tests {
         let windows = Windows::parse(&[WindowSpec {
             cron: "0 4 * * SUN".to_owned(),
             duration: Span::from_secs(3600),
-            timezone: "UTC".to_owned(),
+            timezone: None,
         }])
         .unwrap();
         // 2026-11-22 is a Sunday.

@@ -118,6 +118,9 @@ impl Reader {
         // Read first: entries up to here are seen by the reads that follow.
         let newest = store.resource_version().await?;
         let Some(mut at) = at else {
+            // Whoever joined before this first look has read the log up to some earlier place: what was written between
+            // would be told by nobody. The gap goes first, so that nobody takes `newest` for dealt with.
+            let _ = self.events.send(Told::Gap);
             self.tell.send_replace(newest);
             return Ok(newest);
         };

@@ -194,9 +194,33 @@ impl Api {
         self.db.store()
     }
 
+    /// The API of another replica on the same database, with watches of its own.
+    pub(crate) async fn another_server(&self) -> Server {
+        self.server_on(self.another_replica().await)
+    }
+
+    /// The database itself.
+    pub(crate) fn pool(&self) -> &sqlx::PgPool {
+        &self.db.pool
+    }
+
+    /// The API of another replica, which reads and writes through this store.
+    pub(crate) fn server_on(&self, store: Store) -> Server {
+        let clock = Arc::clone(&self.clock);
+        let now = Arc::new(move || Timestamp::from_second(clock.load(Ordering::Relaxed)).unwrap());
+        let state = ApiState::new(store.clone(), Arc::new(kinds::registry()), fixtures::INSTALLATION, now);
+        Server { store, router: api::router(state) }
+    }
+
     pub(crate) async fn version(&self) -> i64 {
         self.store.resource_version().await.unwrap()
     }
+}
+
+/// One of several servers.
+pub(crate) struct Server {
+    pub(crate) store: Store,
+    pub(crate) router: Router,
 }
 
 /// Stands in for the daemon's runtime.

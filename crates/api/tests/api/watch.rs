@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use http::{Request, StatusCode};
@@ -12,7 +13,7 @@ use testkit::fixtures::patched;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use super::support::{Api, ENVIRONMENTS, small};
+use super::support::{Api, ENVIRONMENTS, Server, small};
 
 const TABLE: &str =
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
@@ -26,8 +27,12 @@ struct Watch {
 
 impl Watch {
     async fn open(api: &Api, path: &str, accept: &str) -> Self {
+        Self::open_on(&api.router, path, accept).await
+    }
+
+    async fn open_on(server: &Router, path: &str, accept: &str) -> Self {
         let request = Request::get(path).header("accept", accept).body(Body::empty()).unwrap();
-        let response = api.router.clone().oneshot(request).await.unwrap();
+        let response = server.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert_eq!(response.headers()["content-type"], "application/json");
         Self { body: response.into_body().into_data_stream(), text: String::new() }
@@ -55,7 +60,11 @@ impl Watch {
 }
 
 fn listening(api: &Api) -> tokio::task::JoinHandle<()> {
-    let store = api.store.clone();
+    listening_on(&api.store)
+}
+
+fn listening_on(store: &Store) -> tokio::task::JoinHandle<()> {
+    let store = store.clone();
     tokio::spawn(async move { store.run_listener(std::future::pending()).await })
 }
 
@@ -280,6 +289,94 @@ async fn with_many_writers_on_two_replicas_a_watcher_that_reconnects_misses_noth
     assert_eq!(one, expected);
     assert_eq!(few, expected);
     assert_eq!(many, expected);
+}
+
+#[tokio::test]
+async fn a_watcher_that_reconnects_to_the_other_of_two_servers_misses_nothing_and_sees_nothing_twice() {
+    let api = Api::new().await;
+    let _listening = listening(&api);
+    for n in 0..5 {
+        api.post(ENVIRONMENTS, &small(&format!("e{n}"))).await.expect(201);
+    }
+    let from = api.version().await;
+    let other = api.another_server().await;
+    let _listening_too = listening_on(&other.store);
+    let servers = [&api.router, &other.router];
+    let stores = [&api.store, &other.store];
+    let writers: Vec<_> = (0..6).map(|writer| tokio::spawn(write(stores[writer % 2].clone(), writer))).collect();
+    let follow = async |most: usize, first: usize| {
+        let (mut at, mut seen, mut server) = (from, Vec::new(), first);
+        while seen.len() < 180 {
+            let path = format!("{ENVIRONMENTS}?watch=true&resourceVersion={at}");
+            let mut watch = Watch::open_on(servers[server % 2], &path, "application/json").await;
+            server += 1;
+            for _ in 0..most.min(180 - seen.len()) {
+                let event = watch.next().await.unwrap();
+                at = version(&event["object"]);
+                seen.push(at);
+            }
+        }
+        seen
+    };
+    let (one, few, many) = tokio::join!(follow(1, 0), follow(13, 1), follow(1000, 1));
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let log = api.store.changes_since(from, &["Environment"], 1000).await.unwrap();
+    let expected: Vec<i64> = log.iter().map(|entry| entry.resource_version).collect();
+    assert_eq!(expected.len(), 180);
+    assert_eq!((one, few, many), (expected.clone(), expected.clone(), expected));
+}
+
+/// A server whose first feed takes its place in the log only when the gate is opened: whoever asks for the newest version
+/// a second time waits (the first is the watch's own question, before it begins). All else it reads goes on.
+async fn gated_server(api: &Api) -> Server {
+    for sql in [
+        "CREATE SCHEMA gate",
+        "CREATE SEQUENCE gate.asked",
+        "CREATE FUNCTION gate.version() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+         BEGIN
+             IF nextval('gate.asked') > 1 THEN
+                 PERFORM pg_advisory_lock_shared(4711);
+                 PERFORM pg_advisory_unlock_shared(4711);
+             END IF;
+             RETURN (SELECT resource_version FROM public.counter);
+         END $$",
+        "CREATE VIEW gate.counter AS SELECT only_row, pruned_through,
+             CASE WHEN current_query() = 'SELECT resource_version FROM counter' THEN gate.version()
+                  ELSE resource_version END AS resource_version
+         FROM public.counter",
+    ] {
+        sqlx::query(sql).execute(api.pool()).await.unwrap();
+    }
+    let options = (*api.pool().connect_options()).clone().options([("search_path", "gate,public")]);
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
+    api.server_on(Store::from_pool(pool))
+}
+
+#[tokio::test]
+async fn the_first_watcher_of_a_server_is_told_what_was_written_before_the_feed_took_its_place() {
+    let api = Api::new().await;
+    api.post(ENVIRONMENTS, &small("a")).await.expect(201);
+    let server = gated_server(&api).await;
+    let mut gate = api.pool().acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(4711)").execute(&mut *gate).await.unwrap();
+    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let mut watch = Watch::open_on(&server.router, &format!("{ENVIRONMENTS}?{query}"), "application/json").await;
+    assert_eq!(watch.event().await, is("ADDED", "a"));
+    // The stream has read the log to its end, and from here on relies on the feed.
+    assert_eq!(watch.event().await.0, "BOOKMARK");
+    let waiting = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(api.pool()).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, waiting).await.expect("the feed takes its place");
+    let written = label(&api, "a", json!({ "n": "1" })).await;
+    sqlx::query("SELECT pg_advisory_unlock(4711)").execute(&mut *gate).await.unwrap();
+    let event = watch.next().await.unwrap();
+    assert_eq!((&event["type"], version(&event["object"])), (&json!("MODIFIED"), version(&written)));
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Case {
 }
 
 fn sundays_at_four() -> Vec<WindowSpec> {
-    vec![WindowSpec { cron: "0 4 * * SUN".to_owned(), duration: Span::from_secs(3600), timezone: "UTC".to_owned() }]
+    vec![WindowSpec { cron: "0 4 * * SUN".to_owned(), duration: Span::from_secs(3600), timezone: None }]
 }
 
 #[test]

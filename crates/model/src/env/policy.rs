@@ -151,11 +151,15 @@ pub struct WindowSpec {
     pub cron: String,
     /// How long it stays open: 1 minute to 7 days.
     pub duration: Span,
-    /// IANA time zone of `cron`.
-    #[serde(default = "utc")]
-    pub timezone: String,
+    /// IANA time zone of `cron`; UTC without it. It is not filled in: a client that sends the list again would find it
+    /// changed, since lists are compared whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
 }
 
-fn utc() -> String {
-    "UTC".to_owned()
+impl WindowSpec {
+    /// The name of the time zone of `cron`.
+    pub fn zone(&self) -> &str {
+        self.timezone.as_deref().unwrap_or("UTC")
+    }
 }

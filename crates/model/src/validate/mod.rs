@@ -93,7 +93,7 @@ fn policy(environment: &Environment, problems: &mut Problems) {
         let path = format!("spec.policy.windows[{n}]");
         if let Err(message) = CronSchedule::parse(&window.cron, "UTC") {
             problems.add(format!("{path}.cron"), Reason::FieldValueInvalid, message);
-        } else if let Err(message) = CronSchedule::parse(&window.cron, &window.timezone) {
+        } else if let Err(message) = CronSchedule::parse(&window.cron, window.zone()) {
             problems.add(format!("{path}.timezone"), Reason::FieldValueInvalid, message);
         }
         if !(60..=7 * 86_400).contains(&window.duration.as_secs()) {

@@ -249,7 +249,7 @@ fn is_true(conditions: &Value, kind: &str) -> bool {
 }
 
 fn window_is_open(cron: &str) -> bool {
-    let spec = WindowSpec { cron: cron.to_owned(), duration: model::Span::from_secs(3600), timezone: "UTC".to_owned() };
+    let spec = WindowSpec { cron: cron.to_owned(), duration: model::Span::from_secs(3600), timezone: None };
     let windows = Windows::parse(&[spec]).unwrap_or_default();
     matches!(windows.state(crate::daemon::now()), WindowState::Open { .. })
 }
