@@ -98,6 +98,9 @@ pub fn open_aws(config: awskit::Config, metrics: &Metrics) -> Aws {
     Aws::new(config, Some(Arc::new(Calls(metrics.clone()))))
 }
 
+/// Requests to the API may take so long once the daemon is to stop.
+const OPEN_REQUESTS: Duration = Duration::from_secs(2);
+
 impl Daemon {
     /// Starts runtime and API. The schema must be current.
     pub async fn start(config: &Config, store: Store, aws: Aws, metrics: Metrics, doors: Vec<Door>) -> Result<Self> {
@@ -164,9 +167,10 @@ impl Daemon {
     pub async fn stop(self) {
         self.stop_api.cancel();
         self.stop_watches.cancel();
+        // Counted from here: a slow call to AWS and a client that holds its connection open take their time together.
+        let limit = tokio::time::Instant::now() + OPEN_REQUESTS;
         self.runtime.shutdown().await;
-        // A client that holds its connection open does not hold the daemon.
-        if tokio::time::timeout(Duration::from_secs(2), all_of(self.apis)).await.is_err() {
+        if tokio::time::timeout_at(limit, all_of(self.apis)).await.is_err() {
             tracing::info!("requests to the API were still open");
         }
         self.gauges.abort();
