@@ -201,6 +201,10 @@ pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&Environment
     let paths = claims_of(&graph);
     let claims: Vec<Claim> = paths.keys().cloned().collect();
     let conflicts = state.store.claim_conflicts(row.map(|row| row.uid), &claims).await?;
+    // Said before what it holds is: who makes it again is to read that it is there, not that it is in its own way.
+    if row.is_none() && conflicts.iter().any(|conflict| conflict.holder == name) {
+        return Err(store::Error::AlreadyExists { kind: KIND, name }.into());
+    }
     add_conflicts(&paths, &conflicts, &mut problems);
     if !problems.is_empty() {
         return Err(ApiError::invalid(KIND, &name, problems));

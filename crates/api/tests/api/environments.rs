@@ -60,6 +60,7 @@ async fn a_name_is_given_once() {
     let api = Api::new().await;
     api.create_prod().await;
     assert_eq!(api.post(ENVIRONMENTS, &small("prod")).await.refusal(409).0, "AlreadyExists");
+    assert_eq!(api.post(ENVIRONMENTS, &prod()).await.refusal(409).0, "AlreadyExists");
     assert_eq!(api.post(&format!("{ENVIRONMENTS}?dryRun=All"), &small("prod")).await.refusal(409).0, "AlreadyExists");
 }
 

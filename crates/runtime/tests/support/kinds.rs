@@ -5,7 +5,7 @@
 use engine::kind::Backup;
 use engine::{Expansion, Health, Kind, KindTraits, Lane, Output, Ownership, PlanContext, Reference};
 use model::plan::Verb;
-use model::{Environment, FieldChange, Note, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
+use model::{Environment, FieldChange, KindName, Note, ResourceKey, ResourcePlan, Risk, Step, Tags, Wait, WaitKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -170,6 +170,10 @@ impl Kind for Lid {
 
     fn tags(_: &Seen) -> Option<&Tags> {
         None
+    }
+
+    fn parent_of(key: &ResourceKey) -> Option<ResourceKey> {
+        Some(ResourceKey { kind: KindName::of(Crate::NAME), ..key.clone() })
     }
 
     fn tag_step_body(_: &Seen, _: &Tags) -> Value {
