@@ -11,5 +11,6 @@ mod kubectl;
 mod postgres;
 mod privacy;
 mod replicas;
+mod schemathesis;
 mod story;
 mod trail;
