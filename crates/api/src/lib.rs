@@ -41,8 +41,8 @@ mod watch;
 mod wire;
 
 pub use access::{
-    AUTHENTICATED, Access, AccessConfig, Binding, ClientAddress, How, Identity, Peer, Policy, Rate, Role, SYSTEM,
-    Selector, StaticToken, TokenHash, new_token,
+    AUTHENTICATED, Access, AccessConfig, Binding, ClientAddress, How, Identity, OidcConfig, OidcError, Peer, Policy,
+    Rate, Role, SYSTEM, Selector, SigningAlgorithm, StaticToken, TokenHash, new_token,
 };
 pub use routes::router;
 pub use serve::{ServeConfig, serve};

@@ -45,12 +45,13 @@ impl Door {
         }
         let (proxies, counted) = (parts.trusted_proxies, metrics.access.clone());
         let access = match parts.checked {
-            Some(checked) => Access::checked(checked, proxies, counted),
+            Some(checked) => Access::checked(checked, proxies, counted).context("auth.oidc")?,
             None => Access::open(proxies, counted),
         };
         if !access.is_checked() && !config.http.listen.ip().is_loopback() {
             tracing::warn!(listen = %config.http.listen, "anybody who reaches the API may do everything, as configured");
         }
+        access.warm_up();
         Ok(Self { listener, tls, access })
     }
 

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use telemetry::AuthOutcome;
 
 use super::identity::{ClientAddress, Identity, SYSTEM};
+use super::oidc::{self, Why};
 use super::tokens::{self, Found};
 use super::{Access, Checks, rates};
 use crate::error::ApiError;
@@ -37,6 +38,8 @@ pub(super) enum Unknown {
     Expired,
     /// Too many were refused: try again after so many seconds.
     TooMany(i32),
+    /// They cannot be checked now: the issuer's fault, and not the client's.
+    Unchecked,
 }
 
 impl Unknown {
@@ -46,6 +49,7 @@ impl Unknown {
             Self::Refused => AuthOutcome::Refused,
             Self::Expired => AuthOutcome::Expired,
             Self::TooMany(_) => AuthOutcome::TooMany,
+            Self::Unchecked => AuthOutcome::Unavailable,
         }
     }
 }
@@ -60,6 +64,10 @@ impl IntoResponse for Unknown {
                 let message = "too many tokens from this address were refused; try again shortly";
                 let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
                 return error.retry_after(seconds).into_response();
+            }
+            Self::Unchecked => {
+                let message = "the token cannot be checked now; try again shortly";
+                return ApiError::unavailable(message).retry_after(1).into_response();
             }
         };
         let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "Unauthorized", message).into_response();
@@ -106,7 +114,7 @@ async fn identify(
     (address, now): (Option<IpAddr>, Timestamp),
 ) -> Result<Identity, Unknown> {
     let found = match bearer(headers) {
-        Ok(token) => checked(checks, token, (address, now)).await,
+        Ok(token) => checked(access, checks, token, (address, now)).await,
         Err(unknown) => Err(unknown),
     };
     let outcome = found.as_ref().map_or_else(Unknown::outcome, |_| AuthOutcome::Known);
@@ -116,20 +124,33 @@ async fn identify(
 }
 
 async fn checked(
+    access: &Access,
     checks: &Checks,
     token: &str,
     (address, now): (Option<IpAddr>, Timestamp),
 ) -> Result<Identity, Unknown> {
-    let unknown = match tokens::find(&checks.tokens, token, now) {
+    let (unknown, why) = match tokens::find(&checks.tokens, token, now) {
         Found::Valid(identity) => return Ok(identity),
-        Found::Expired => Unknown::Expired,
-        Found::Unknown => Unknown::Refused,
+        Found::Expired => (Unknown::Expired, None),
+        Found::Unknown if checks.oidc.is_ours(token) => match checks.oidc.check(token, now).await {
+            oidc::Found::Valid(identity) => return Ok(identity),
+            oidc::Found::Refused(why @ Why::Expired) => (Unknown::Expired, Some(why)),
+            oidc::Found::Refused(why) => (Unknown::Refused, Some(why)),
+            oidc::Found::Unavailable => return Err(Unknown::Unchecked),
+        },
+        Found::Unknown => (Unknown::Refused, None),
     };
     // A refusal is counted before it is told: whoever guesses learns nothing faster than the bucket fills.
     if let Some(address) = address
         && let Err(seconds) = checks.refused(&rates::origin(address))
     {
         return Err(Unknown::TooMany(seconds));
+    }
+    if let Some(why) = why {
+        let reason = <&str>::from(why);
+        access.metrics.oidc_refused(reason);
+        // After the bucket: nobody fills the log.
+        tracing::info!(reason, client = ?address, "a token of an OIDC issuer was refused");
     }
     Err(unknown)
 }

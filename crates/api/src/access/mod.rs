@@ -11,6 +11,7 @@ mod asked;
 mod authenticate;
 mod authorize;
 mod identity;
+mod oidc;
 mod policy;
 mod rates;
 pub(crate) mod scope;
@@ -24,10 +25,12 @@ use telemetry::AccessMetrics;
 pub(crate) use authenticate::authenticate;
 pub(crate) use authorize::authorize;
 pub use identity::{AUTHENTICATED, ClientAddress, How, Identity, Peer, SYSTEM};
+pub use oidc::{OidcConfig, OidcError, SigningAlgorithm};
 pub use policy::{Binding, Policy, Role, Selector};
 pub use rates::Rate;
 pub use tokens::{StaticToken, TokenHash, new_token};
 
+use oidc::Oidc;
 use rates::Buckets;
 
 /// Tokens that an address may present in vain: in a second, and at once. A person who mistypes has some tries; a program
@@ -39,6 +42,8 @@ const REFUSALS: (u32, u32) = (1, 20);
 pub struct AccessConfig {
     /// Tokens, by their hashes.
     pub tokens: Vec<StaticToken>,
+    /// Issuers whose tokens count besides.
+    pub oidc: Vec<OidcConfig>,
     /// Roles.
     pub policy: Policy,
     /// Requests of one user; `None` is no limit.
@@ -58,6 +63,7 @@ pub struct Access {
 #[derive(Debug)]
 struct Checks {
     tokens: Vec<StaticToken>,
+    oidc: Oidc,
     policy: Policy,
     requests: Option<Buckets<String>>,
     refusals: Option<Buckets<IpAddr>>,
@@ -70,15 +76,30 @@ impl Access {
     }
 
     /// Everybody is checked.
-    pub fn checked(config: AccessConfig, trusted_proxies: Vec<IpNet>, metrics: AccessMetrics) -> Self {
-        let AccessConfig { tokens, policy, rate } = config;
+    ///
+    /// # Errors
+    /// When tokens of an issuer cannot be checked at all. Whether it answers is another matter.
+    pub fn checked(
+        config: AccessConfig,
+        trusted_proxies: Vec<IpNet>,
+        metrics: AccessMetrics,
+    ) -> Result<Self, OidcError> {
+        let AccessConfig { tokens, oidc, policy, rate } = config;
         let checks = Checks {
             tokens,
+            oidc: Oidc::new(oidc, &metrics)?,
             policy,
             requests: rate.map(Buckets::new),
             refusals: Rate::new(REFUSALS.0, REFUSALS.1).map(Buckets::new),
         };
-        Self { checks: Some(checks), trusted_proxies, metrics }
+        Ok(Self { checks: Some(checks), trusted_proxies, metrics })
+    }
+
+    /// Reads the issuers' keys, in the background: one that cannot be reached is told of before the first token comes.
+    pub fn warm_up(&self) {
+        if let Some(checks) = &self.checks {
+            checks.oidc.warm_up();
+        }
     }
 
     /// From where a request comes.

@@ -46,7 +46,7 @@ impl Guarded {
             }
         }
         let metrics = Metrics::new().0.access;
-        let api = Api::with(|state| state.access = Access::checked(config, Vec::new(), metrics).into()).await;
+        let api = Api::with(|state| state.access = Access::checked(config, Vec::new(), metrics).unwrap().into()).await;
         Self { api, tokens }
     }
 
@@ -153,9 +153,9 @@ async fn a_token_that_has_ended_is_told_so() {
     let (token, hash) = new_token([9; 32]);
     let expires = Some("2026-01-01T00:00:00Z".parse().unwrap());
     let tokens = vec![StaticToken { user: "alice".to_owned(), groups: Vec::new(), hash, expires }];
-    let config = AccessConfig { tokens, policy: Policy::default(), rate: None };
+    let config = AccessConfig { tokens, policy: Policy::default(), ..AccessConfig::default() };
     let metrics = Metrics::new().0.access;
-    let api = Api::with(|state| state.access = Access::checked(config, Vec::new(), metrics).into()).await;
+    let api = Api::with(|state| state.access = Access::checked(config, Vec::new(), metrics).unwrap().into()).await;
     let bearer = format!("Bearer {token}");
     let answer = api.send(Method::GET, ENVIRONMENTS, &[("authorization", &bearer)], String::new()).await;
     assert!(answer.expect(401)["message"].as_str().unwrap().contains("expired"));

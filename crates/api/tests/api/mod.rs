@@ -16,6 +16,7 @@ mod discovery;
 mod environments;
 mod listener;
 mod lists;
+mod oidc;
 mod others;
 mod outage;
 mod patches;

@@ -12,6 +12,7 @@ use model::problem::{Problems, Reason};
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use super::oidc::{self, OidcIssuer};
 
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -67,6 +68,8 @@ pub struct TlsFiles {
 pub struct Auth {
     /// Tokens, by their hashes.
     pub tokens: Vec<Token>,
+    /// Issuers whose tokens count.
+    pub oidc: Vec<OidcIssuer>,
     /// To whom which role is given.
     pub roles: Vec<RoleBinding>,
 }
@@ -104,7 +107,7 @@ pub struct RoleBinding {
 impl Auth {
     /// Whether anybody is checked.
     pub fn is_on(&self) -> bool {
-        !self.tokens.is_empty()
+        !self.tokens.is_empty() || !self.oidc.is_empty()
     }
 }
 
@@ -123,12 +126,13 @@ pub(super) fn read(http: &Http, auth: &Auth) -> (AccessParts, Problems) {
     listener(http, auth, &mut problems);
     let trusted_proxies = proxies(&http.trusted_proxies, &mut problems);
     let tokens = tokens(&auth.tokens, &mut problems);
+    let oidc = oidc::issuers(&auth.oidc, &mut problems);
     let policy = Policy { bindings: bindings(&auth.roles, &mut problems) };
     if http.user_requests_per_second > 0 && http.user_request_burst == 0 {
         problems.add("http.userRequestBurst", Reason::FieldValueInvalid, "must be at least 1");
     }
     let rate = Rate::new(http.user_requests_per_second, http.user_request_burst);
-    let checked = auth.is_on().then_some(AccessConfig { tokens, policy, rate });
+    let checked = auth.is_on().then_some(AccessConfig { tokens, oidc, policy, rate });
     (AccessParts { checked, trusted_proxies }, problems)
 }
 
@@ -160,7 +164,7 @@ fn listener(http: &Http, auth: &Auth, problems: &mut Problems) {
         refuse("auth.roles", "gives nobody a role: nobody could do anything".to_owned());
     }
     if !auth.is_on() && !auth.roles.is_empty() {
-        refuse("auth.roles", "nobody is known: configure auth.tokens".to_owned());
+        refuse("auth.roles", "nobody is known: configure auth.tokens or auth.oidc".to_owned());
     }
 }
 

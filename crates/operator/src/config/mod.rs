@@ -6,6 +6,7 @@
 
 mod access;
 mod environment;
+mod oidc;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use access::{AccessParts, Auth, Http, RoleBinding, TlsFiles, Token};
+pub use oidc::OidcIssuer;
 
 /// The daemon's configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -54,7 +54,7 @@ impl Secured {
         write_private(&kubeconfig, &shown)?;
         let config = Config {
             http: Http { tls: Some(files), ..Http::default() },
-            auth: Auth { tokens: tokens.iter().map(configured).collect(), roles: roles() },
+            auth: Auth { tokens: tokens.iter().map(configured).collect(), roles: roles(), ..Auth::default() },
             ..Config::default()
         };
         let door = Door::configured(&config, metrics, listener)?;

@@ -42,6 +42,8 @@ pub struct AccessMetrics {
     forbidden: IntCounterVec,
     certificate_expiry: IntGauge,
     certificate_reloads: IntCounterVec,
+    key_refreshes: IntCounterVec,
+    oidc_refusals: IntCounterVec,
 }
 
 impl AccessMetrics {
@@ -66,6 +68,16 @@ impl AccessMetrics {
                 "New certificate files, by outcome. Alert on outcome=refused: the old certificate is still served, until it ends.",
                 &["outcome"],
             ),
+            key_refreshes: register.counters(
+                "eventchain_oidc_key_refreshes_total",
+                "Readings of an OIDC issuer's keys, by outcome. Alert when outcome=failed rises: keys that are held go on counting, new ones are not known.",
+                &["outcome"],
+            ),
+            oidc_refusals: register.counters(
+                "eventchain_oidc_tokens_refused_total",
+                "Tokens of OIDC issuers that were refused, by reason: audience and claims are a client's or our configuration, unknown_key and signature a forgery or an issuer that changed its keys.",
+                &["reason"],
+            ),
         }
     }
 
@@ -77,6 +89,17 @@ impl AccessMetrics {
     /// A known user was refused.
     pub fn forbidden(&self) {
         self.forbidden.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// An issuer's keys were read, or could not be.
+    pub fn keys_refreshed(&self, succeeded: bool) {
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        self.key_refreshes.with_label_values(&[outcome]).inc();
+    }
+
+    /// A token of an issuer was refused. The reason comes from a closed set.
+    pub fn oidc_refused(&self, reason: &'static str) {
+        self.oidc_refusals.with_label_values(&[reason]).inc();
     }
 
     /// A certificate is served from now on.

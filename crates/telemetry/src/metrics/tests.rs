@@ -39,6 +39,8 @@ fn touched() -> Metrics {
     metrics.access.forbidden();
     metrics.access.certificate_served(at);
     metrics.access.certificate_reloaded(true);
+    metrics.access.keys_refreshed(true);
+    metrics.access.oidc_refused("expired");
     metrics.environments.set_lease("123456789012", true);
     metrics.environments.set_credentials("123456789012", true);
     metrics.environments.set(
