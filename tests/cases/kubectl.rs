@@ -83,6 +83,22 @@ async fn day(variable: &str) -> Result<()> {
         Ok(path.display().to_string())
     };
 
+    // Who may do what is said before it is tried.
+    let may = kubectl.does("eddy", &["auth", "can-i", "create", "env"]).await?;
+    ensure!(may.contains("yes"), "{may}");
+    let may_not = kubectl.run("vera", &["auth", "can-i", "create", "env"]).await?;
+    ensure!(
+        may_not.exit == Some(1) && may_not.out.contains("no - it takes the role editor or admin"),
+        "{}",
+        may_not.out
+    );
+    let all = kubectl.does("apu", &["auth", "can-i", "--list"]).await?;
+    ensure!(all.contains("environments.eventchain.io/approve"), "{all}");
+    if variable == "EVENTCHAIN_KUBECTL_135" {
+        let me = kubectl.does("apu", &["auth", "whoami"]).await?;
+        ensure!(me.contains("apu") && me.contains("system:authenticated"), "{me}");
+    }
+
     let rules =
         json!({ "spec": { "policy": { "changes": { "secondPerson": true }, "disruptive": "RequireApproval" } } });
     let prod = file("prod.yaml", &patched(world.document(), &rules))?;

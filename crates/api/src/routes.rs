@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+use crate::access::reviews;
 use crate::environments::{actions, approve, delete, plan, read, write};
 use crate::state::ApiState;
 use crate::{
@@ -78,6 +79,11 @@ fn api_routes() -> Router<Arc<ApiState>> {
         // Some clients end these paths with a slash.
         .route("/apis/eventchain.io/v1/", get(discovery::group_resources))
         .route("/docs", get(openapi::docs))
+        .route("/apis/authentication.k8s.io/v1", get(discovery::authentication_resources))
+        .route("/apis/authorization.k8s.io/v1", get(discovery::authorization_resources))
+        .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(reviews::myself))
+        .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(reviews::access))
+        .route("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", post(reviews::rules))
         .route("/openapi.json", get(openapi::whole))
         .route("/openapi/v2", get(openapi::version_2))
         .route("/openapi/v3", get(openapi::index))

@@ -4,14 +4,8 @@
 use http::Method;
 
 use super::policy::Action;
+use crate::discovery::resources::REVIEWS;
 use crate::wire::GROUP;
-
-/// Where the reviews are that anybody may ask for.
-pub(super) const REVIEWS: [&str; 3] = [
-    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-    "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
-    "/apis/authentication.k8s.io/v1/selfsubjectreviews",
-];
 
 /// What a request wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +53,7 @@ fn in_namespace(rest: &str) -> &str {
 }
 
 fn path(method: &Method, route: &str) -> Asked {
-    if REVIEWS.contains(&route) {
+    if REVIEWS.iter().any(|review| review.path() == route) {
         return Asked::Shared;
     }
     match route {
@@ -69,11 +63,15 @@ fn path(method: &Method, route: &str) -> Asked {
     }
 }
 
+/// The paths that everybody who is known may get, for people: `shared` decides.
+pub(super) const SHARED: &[&str] =
+    &["/api", "/api/v1", "/apis", "/apis/*", "/docs", "/livez", "/metrics", "/openapi*", "/readyz", "/version"];
+
 /// Whether everybody who is known may do this with a path.
 pub(super) fn shared(verb: &str, path: &str) -> bool {
     let below =
         |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.', '?']));
-    let open = ["/livez", "/readyz", "/version", "/metrics"].contains(&path.trim_end_matches('/'));
+    let open = ["/docs", "/livez", "/readyz", "/version", "/metrics"].contains(&path.trim_end_matches('/'));
     let discovery = ["/api", "/apis", "/api/v1"].contains(&path.trim_end_matches('/'))
         || path.strip_prefix("/apis/").is_some_and(|rest| rest.split('/').count() <= 2);
     ["get", "head"].contains(&verb) && (open || discovery || below("/openapi"))
@@ -93,6 +91,14 @@ mod tests {
             Asked::Shared => "shared".to_owned(),
             Asked::Index => "index".to_owned(),
             Asked::Path(path) => format!("path {path}"),
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_shared_is() {
+        for path in SHARED {
+            assert!(shared("get", &path.replace('*', "")), "{path}");
+            assert!(shared("get", &path.replace("/*", "/some.io/v1").replace('*', "/v3")), "{path}");
         }
     }
 
@@ -122,7 +128,8 @@ mod tests {
             (Method::GET, "/api/v1".to_owned(), "shared"),
             (Method::GET, "/openapi/v3/{*path}".to_owned(), "shared"),
             (Method::GET, "/openapi.json".to_owned(), "shared"),
-            (Method::POST, REVIEWS[0].to_owned(), "shared"),
+            (Method::POST, REVIEWS[0].path(), "shared"),
+            (Method::GET, "/docs".to_owned(), "shared"),
             (Method::GET, "/".to_owned(), "index"),
             (Method::POST, "/openapi.json".to_owned(), "path /openapi.json"),
             (Method::GET, "/secret".to_owned(), "path /secret"),

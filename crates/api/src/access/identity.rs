@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 /// The group of everybody whom the daemon knows, as in Kubernetes.
 pub const AUTHENTICATED: &str = "system:authenticated";
+/// And of those whom it does not.
+pub(super) const UNAUTHENTICATED: &str = "system:unauthenticated";
 /// The prefix of names that are the daemon's own; nobody may borrow one.
 pub const SYSTEM: &str = "system:";
 

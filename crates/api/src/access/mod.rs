@@ -10,10 +10,12 @@ mod address;
 mod asked;
 mod authenticate;
 mod authorize;
+mod envelope;
 mod identity;
 mod oidc;
 mod policy;
 mod rates;
+pub(crate) mod reviews;
 pub(crate) mod scope;
 mod tokens;
 

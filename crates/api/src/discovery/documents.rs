@@ -11,18 +11,40 @@ pub(super) fn core_versions() -> Value {
     json!({ "kind": "APIVersions", "versions": [VERSION], "serverAddressByClientCIDRs": [] })
 }
 
+/// The groups that are served, ours first.
+const GROUPS: [&str; 3] = [GROUP, resources::AUTHENTICATION, resources::AUTHORIZATION];
+
 pub(super) fn groups() -> Value {
-    let mut group = group();
-    if let Some(fields) = group.as_object_mut() {
-        fields.remove("kind");
-        fields.remove("apiVersion");
-    }
-    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [group] })
+    let groups: Vec<Value> = GROUPS.iter().map(|name| group_fields(name)).collect();
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-pub(super) fn group() -> Value {
-    let version = json!({ "groupVersion": API_VERSION, "version": VERSION });
-    json!({ "kind": "APIGroup", "apiVersion": "v1", "name": GROUP, "versions": [version], "preferredVersion": version })
+pub(super) fn group(name: &str) -> Option<Value> {
+    let mut group = GROUPS.contains(&name).then(|| group_fields(name))?;
+    group["kind"] = json!("APIGroup");
+    group["apiVersion"] = json!("v1");
+    Some(group)
+}
+
+fn group_fields(name: &str) -> Value {
+    let version = json!({ "groupVersion": format!("{name}/{VERSION}"), "version": VERSION });
+    json!({ "name": name, "versions": [version], "preferredVersion": version })
+}
+
+pub(super) fn reviews(group: &str) -> Value {
+    let listed: Vec<Value> = resources::reviews(group)
+        .map(|review| {
+            json!({
+                "name": review.plural,
+                "singularName": review.singular,
+                "namespaced": false,
+                "kind": review.kind,
+                "verbs": ["create"],
+            })
+        })
+        .collect();
+    let group_version = format!("{group}/{VERSION}");
+    json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed })
 }
 
 pub(super) fn resources(group_version: &str) -> Value {
@@ -56,21 +78,27 @@ fn categories(resource: &Resource) -> &'static [&'static str] {
 }
 
 pub(super) fn aggregated_core(version: &str) -> Value {
-    aggregated(version, json!({ "creationTimestamp": null }), "v1", "")
+    aggregated(version, &[item(json!({ "creationTimestamp": null }), &listed("v1", ""))])
 }
 
 pub(super) fn aggregated_groups(version: &str) -> Value {
-    aggregated(version, json!({ "name": GROUP, "creationTimestamp": null }), API_VERSION, GROUP)
+    let named = |name: &str| json!({ "name": name, "creationTimestamp": null });
+    let reviews = GROUPS.iter().filter(|name| **name != GROUP).map(|name| item(named(name), &listed_reviews(name)));
+    let items: Vec<Value> = std::iter::once(item(named(GROUP), &listed(API_VERSION, GROUP))).chain(reviews).collect();
+    aggregated(version, &items)
 }
 
-fn aggregated(version: &str, metadata: Value, group_version: &str, group: &str) -> Value {
-    let kind = |kind: &str| json!({ "group": group, "version": VERSION, "kind": kind });
-    let below = |below: &Subresource| json!({ "subresource": below.name, "responseKind": kind(below.kind), "verbs": below.verbs });
-    let resources: Vec<Value> = resources::of(group_version)
+fn kind(group: &str, kind: &str) -> Value {
+    json!({ "group": group, "version": VERSION, "kind": kind })
+}
+
+fn listed(group_version: &str, group: &str) -> Vec<Value> {
+    let below = |below: &Subresource| json!({ "subresource": below.name, "responseKind": kind(group, below.kind), "verbs": below.verbs });
+    resources::of(group_version)
         .map(|resource| {
             json!({
                 "resource": resource.plural,
-                "responseKind": kind(resource.kind.name()),
+                "responseKind": kind(group, resource.kind.name()),
                 "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
                 "singularResource": resource.singular,
                 "shortNames": resource.short,
@@ -79,14 +107,35 @@ fn aggregated(version: &str, metadata: Value, group_version: &str, group: &str) 
                 "subresources": resource.subresources.iter().map(below).collect::<Vec<_>>(),
             })
         })
-        .collect();
+        .collect()
+}
+
+fn listed_reviews(group: &str) -> Vec<Value> {
+    resources::reviews(group)
+        .map(|review| {
+            json!({
+                "resource": review.plural,
+                "responseKind": kind(group, review.kind),
+                "scope": "Cluster",
+                "singularResource": review.singular,
+                "verbs": ["create"],
+            })
+        })
+        .collect()
+}
+
+fn item(metadata: Value, resources: &[Value]) -> Value {
+    json!({
+        "metadata": metadata,
+        "versions": [{ "version": VERSION, "freshness": "Current", "resources": resources }],
+    })
+}
+
+fn aggregated(version: &str, items: &[Value]) -> Value {
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": format!("apidiscovery.k8s.io/{version}"),
         "metadata": {},
-        "items": [{
-            "metadata": metadata,
-            "versions": [{ "version": VERSION, "freshness": "Current", "resources": resources }],
-        }],
+        "items": items,
     })
 }

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::extract::Accept;
-use crate::wire::GROUP;
 
 /// `GET /api`
 pub(crate) async fn core(accept: Accept) -> Response {
@@ -27,11 +26,8 @@ pub(crate) async fn groups(accept: Accept) -> Response {
 
 /// `GET /apis/{group}`
 pub(crate) async fn group(Path(name): Path<String>) -> Result<Response, ApiError> {
-    if name == GROUP {
-        Ok(Json(documents::group()).into_response())
-    } else {
-        Err(no_such_path(&format!("/apis/{name}")))
-    }
+    let found = documents::group(&name).ok_or_else(|| no_such_path(&format!("/apis/{name}")))?;
+    Ok(Json(found).into_response())
 }
 
 /// `GET /api/v1`
@@ -42,6 +38,16 @@ pub(crate) async fn core_resources() -> Json<Value> {
 /// `GET /apis/eventchain.io/v1`
 pub(crate) async fn group_resources() -> Json<Value> {
     Json(documents::resources(crate::wire::API_VERSION))
+}
+
+/// `GET /apis/authentication.k8s.io/v1`
+pub(crate) async fn authentication_resources() -> Json<Value> {
+    Json(documents::reviews(resources::AUTHENTICATION))
+}
+
+/// `GET /apis/authorization.k8s.io/v1`
+pub(crate) async fn authorization_resources() -> Json<Value> {
+    Json(documents::reviews(resources::AUTHORIZATION))
 }
 
 fn no_such_path(path: &str) -> ApiError {

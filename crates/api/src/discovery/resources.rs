@@ -141,6 +141,54 @@ pub(crate) const ALL: &[Resource] = &[
     },
 ];
 
+/// A question that everybody who is known may ask about himself: it is created, answered, and kept nowhere.
+#[derive(Debug)]
+pub(crate) struct Review {
+    pub(crate) group: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) singular: &'static str,
+}
+
+/// All of them.
+pub(crate) const REVIEWS: [Review; 3] = [
+    Review {
+        group: AUTHENTICATION,
+        kind: "SelfSubjectReview",
+        plural: "selfsubjectreviews",
+        singular: "selfsubjectreview",
+    },
+    Review {
+        group: AUTHORIZATION,
+        kind: "SelfSubjectAccessReview",
+        plural: "selfsubjectaccessreviews",
+        singular: "selfsubjectaccessreview",
+    },
+    Review {
+        group: AUTHORIZATION,
+        kind: "SelfSubjectRulesReview",
+        plural: "selfsubjectrulesreviews",
+        singular: "selfsubjectrulesreview",
+    },
+];
+
+/// Kubernetes' group of reviews of who one is.
+pub(crate) const AUTHENTICATION: &str = "authentication.k8s.io";
+/// Kubernetes' group of reviews of what one may do.
+pub(crate) const AUTHORIZATION: &str = "authorization.k8s.io";
+
+impl Review {
+    /// Where it is asked.
+    pub(crate) fn path(&self) -> String {
+        format!("/apis/{}/v1/{}", self.group, self.plural)
+    }
+}
+
+/// The reviews of a group.
+pub(crate) fn reviews(group: &str) -> impl Iterator<Item = &'static Review> {
+    REVIEWS.iter().filter(move |review| review.group == group)
+}
+
 /// Those of a group and version.
 pub(crate) fn of(group_version: &str) -> impl Iterator<Item = &'static Resource> {
     ALL.iter().filter(move |resource| resource.kind.api_version() == group_version)

@@ -116,7 +116,8 @@ async fn decoded(decode: fn(&[u8]) -> Result<Value, String>, bytes: Bytes) -> Ap
     tokio::task::spawn_blocking(decoding).await.map_err(ApiError::internal)?
 }
 
-async fn read(request: Request, state: &ApiState) -> ApiResult<(Media, Bytes)> {
+/// The bytes of a body, and how it says it is written.
+pub(crate) async fn read(request: Request, state: &ApiState) -> ApiResult<(Media, Bytes)> {
     let limit = state.config.max_body_bytes;
     let too_large = || {
         let message = format!("the body is longer than {limit} bytes");

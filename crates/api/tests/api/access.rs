@@ -50,7 +50,7 @@ impl Guarded {
         Self { api, tokens }
     }
 
-    fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let found = self.tokens.iter().find(|(known, _)| *known == user);
         format!("Bearer {}", found.map_or("evc_wrong", |(_, token)| token))
     }

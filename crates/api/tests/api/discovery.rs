@@ -20,6 +20,17 @@ async fn the_plain_documents_are_those_of_kubernetes() {
     let groups = api.get("/apis").await.expect(200);
     assert_eq!(groups["kind"], "APIGroupList");
     assert_eq!(groups["groups"][0]["preferredVersion"]["groupVersion"], "eventchain.io/v1");
+    for (group, reviews) in [
+        ("authentication.k8s.io", &["selfsubjectreviews"][..]),
+        ("authorization.k8s.io", &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+    ] {
+        assert!(groups["groups"].as_array().unwrap().iter().any(|it| it["name"] == group), "{groups}");
+        assert_eq!(api.get(&format!("/apis/{group}")).await.expect(200)["name"], group);
+        let listed = api.get(&format!("/apis/{group}/v1")).await.expect(200);
+        let names: Vec<&str> =
+            listed["resources"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!(names, reviews);
+    }
     assert_eq!(api.get("/apis/eventchain.io").await.expect(200)["kind"], "APIGroup");
     api.get("/apis/other.io").await.refusal(404);
     let resources = api.get("/apis/eventchain.io/v1").await.expect(200);
@@ -40,7 +51,9 @@ async fn the_aggregated_documents_say_what_they_are() {
         assert_eq!((answer.header("content-type"), answer.header("vary")), (media, "Accept"));
         let document = answer.expect(200);
         assert_eq!(document["apiVersion"], "apidiscovery.k8s.io/v2");
-        assert!(!document["items"][0]["versions"][0]["resources"].as_array().unwrap().is_empty());
+        for item in document["items"].as_array().unwrap() {
+            assert!(!item["versions"][0]["resources"].as_array().unwrap().is_empty());
+        }
     }
     let older = AGGREGATED.split_once(',').unwrap().1;
     assert_eq!(accepting(&api, "/apis", older).await.expect(200)["apiVersion"], "apidiscovery.k8s.io/v2beta1");

@@ -21,6 +21,7 @@ mod others;
 mod outage;
 mod patches;
 mod plans;
+mod reviews;
 mod support;
 mod tls;
 mod watch;

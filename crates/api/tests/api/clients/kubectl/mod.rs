@@ -1,6 +1,7 @@
 //! kubectl 1.20 and 1.35: every command, over one table of rows where both have it.
 
 mod applying;
+mod asking;
 mod program;
 mod reading;
 mod waiting;
@@ -57,4 +58,5 @@ with_both!(
     moves_from_its_own_apply_to_the_servers: applying::migration,
     follows: waiting::follows,
     waits: waiting::waits,
+    asks_what_it_may: asking::asks,
 );

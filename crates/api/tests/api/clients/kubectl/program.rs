@@ -1,6 +1,6 @@
 //! kubectl as a process, and the rows of the tables that drive it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -91,6 +91,16 @@ impl Kubectl {
     pub(super) fn new(version: Version, program: PathBuf, server: String) -> Self {
         let home = tempfile::Builder::new().prefix("eventchain-kubectl-").tempdir().unwrap();
         Self { version, program, server, home }
+    }
+
+    /// The same program, at another server.
+    pub(super) fn at(&self, server: String) -> Self {
+        Self::new(self.version, self.program.clone(), server)
+    }
+
+    /// The directory that commands run in.
+    pub(super) fn directory(&self) -> &Path {
+        self.home.path()
     }
 
     /// Puts a document into the directory that commands run in.
