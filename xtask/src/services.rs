@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::emulators::Emulators;
 use crate::exec::{self, say};
 use crate::postgres::{Database, Durability};
-use crate::{clients, strangers};
+use crate::{clients, prometheus, strangers};
 
 pub(crate) const HELP: &str = "\
 Runs a command with what the tests need around it, and stops that afterwards.
@@ -22,6 +22,9 @@ The command sees:
   EVENTCHAIN_MINISTACK_URL       an emulator of AWS, ministack
   EVENTCHAIN_MOTO_URL            another, moto
   EVENTCHAIN_MICROBURST          the program of the fault-injecting proxy
+  EVENTCHAIN_CFN_LINT            the program that checks CloudFormation templates
+  EVENTCHAIN_PROMETHEUS          the program of Prometheus
+  EVENTCHAIN_PROMTOOL            promtool's
   EVENTCHAIN_AWS_CLI             the program of the aws CLI
   EVENTCHAIN_TERRAFORM           terraform's, where the machine has it
   TF_CLI_CONFIG_FILE             where terraform finds its AWS provider, if EVENTCHAIN_TERRAFORM_PLUGINS names a
@@ -97,11 +100,16 @@ impl Services {
                     variables.push(("TF_CLI_CONFIG_FILE", display(&file)));
                 }
             }
+            if let Some(found) = optional("Prometheus", prometheus::programs(), missing)? {
+                variables.push(("EVENTCHAIN_PROMETHEUS", display(&found.prometheus)));
+                variables.push(("EVENTCHAIN_PROMTOOL", display(&found.promtool)));
+            }
             for (what, variable, found) in [
                 ("kubectl 1.20", "EVENTCHAIN_KUBECTL_120", clients::kubectl_1_20()),
                 ("kubectl 1.35", "EVENTCHAIN_KUBECTL_135", clients::kubectl_1_35()),
                 ("the Python client of Kubernetes", "EVENTCHAIN_PYTHON_CLIENT", clients::python_client()),
                 ("schemathesis", "EVENTCHAIN_SCHEMATHESIS", clients::schemathesis()),
+                ("cfn-lint", "EVENTCHAIN_CFN_LINT", strangers::cfn_lint()),
             ] {
                 if let Some(program) = optional(what, found, missing)? {
                     variables.push((variable, display(&program)));

@@ -1,4 +1,5 @@
-//! Other people's AWS clients, which the tests point at the simulated AWS: the `aws` CLI and Terraform.
+//! Other people's AWS tools: the `aws` CLI and Terraform, which the tests point at the simulated AWS, and cfn-lint, which
+//! knows what a CloudFormation template may say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use crate::exec::succeeds;
 use crate::{places, python};
 
 const AWS_CLI: [&str; 1] = ["awscli==1.45.11"];
+const CFN_LINT: [&str; 1] = ["cfn-lint==1.58.0"];
 
 /// The `aws` CLI: the machine's, else one in an environment of its own (its pin on botocore and moto's need not agree).
 pub(crate) fn aws_cli() -> Result<PathBuf> {
@@ -19,6 +21,11 @@ pub(crate) fn aws_cli() -> Result<PathBuf> {
         return Ok(found);
     }
     python::program(&python::venv("awscli", &AWS_CLI)?, "aws")
+}
+
+/// cfn-lint, in an environment of its own (moto asks for some version of it too).
+pub(crate) fn cfn_lint() -> Result<PathBuf> {
+    python::program(&python::venv("cfn-lint", &CFN_LINT)?, "cfn-lint")
 }
 
 /// Terraform: the machine's, since no package that we could install has it.

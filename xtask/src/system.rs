@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -73,6 +74,28 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     // Their chatter is shown only when they fail.
     output(&mut update)?;
     output(&mut install)?;
+    Ok(())
+}
+
+/// Downloads a Debian package and unpacks it into a directory. Nothing is installed; root is needed only where the lists of
+/// packages are old.
+pub(crate) fn apt_unpack(package: &str, dir: &Path) -> Result<()> {
+    if crate::places::on_path("apt-get").is_none() {
+        bail!("no apt-get on this machine");
+    }
+    let download = || output(Command::new("apt-get").args(["download", "-qq", package]).current_dir(dir));
+    if let Err(error) = download() {
+        // The lists of packages may be old, or not there at all.
+        let mut update = as_root(&["apt-get", "-qq", "update"])
+            .with_context(|| format!("{error:#}; the lists of packages cannot be fetched"))?;
+        output(&mut update)?;
+        download()?;
+    }
+    let files = fs::read_dir(dir)?.flatten().map(|entry| entry.path());
+    let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    let archive = files.next().context("no package was downloaded")?;
+    output(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(dir))?;
+    fs::remove_file(archive)?;
     Ok(())
 }
 

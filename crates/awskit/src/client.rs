@@ -28,6 +28,9 @@ use crate::tags::TagIndex;
 /// Where STS is asked when `AWS_REGION` is not set.
 const STS_REGION: &str = "us-east-1";
 
+/// The call that confirms an account.
+const IDENTITY: &str = "sts:GetCallerIdentity";
+
 /// One finished call, for counting.
 #[derive(Debug, Clone)]
 pub struct CallRecord<'a> {
@@ -132,6 +135,7 @@ impl Aws {
     fn account(&self, account: &AwsAccountId) -> Result<Arc<Account>, ObserveError> {
         if !self.inner.config.accounts.contains_key(account) {
             return Err(denied(
+                IDENTITY,
                 "AccountNotConfigured",
                 format!("account {account} is not in this daemon's configuration (aws.accounts)"),
             ));
@@ -166,7 +170,8 @@ impl Aws {
                     loader = loader.http_client(client.clone());
                 }
                 // Where every account brings its own static key, the machine's credentials are not even looked for.
-                if self.inner.config.accounts.values().all(|account| account.static_credentials.is_some()) {
+                let accounts = &self.inner.config.accounts;
+                if !accounts.is_empty() && accounts.values().all(|account| account.static_credentials.is_some()) {
                     loader = loader.no_credentials();
                 }
                 loader.load().await
@@ -218,21 +223,44 @@ impl Aws {
         builder.build()
     }
 
+    /// The SDK configuration of one service in one region, with the daemon's own credentials.
+    pub(crate) async fn own(&self, region: &str, service: &str) -> SdkConfig {
+        let base = self.base().await;
+        self.service(base, base.credentials_provider().as_ref(), region, service)
+    }
+
+    /// One reading call with the daemon's own credentials.
+    pub(crate) async fn read_as_own<T, E, F, Fut>(
+        &self,
+        account: &AwsAccountId,
+        region: &Region,
+        operation: &'static str,
+        own: Classify,
+        send: F,
+    ) -> Result<T, ObserveError>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let result = self.call(account, region, operation, own, Duration::MAX, send).await;
+        result.map_err(|failure| observe_error(operation, failure))
+    }
+
     async fn ask_identity(&self, account: &AwsAccountId, entry: &Account) -> Result<(), ObserveError> {
         let base = self.base().await;
         let credentials = self.credentials(account, entry).await;
         let home = base.region().map_or_else(|| STS_REGION.to_owned(), ToString::to_string);
         let sts = aws_sdk_sts::Client::new(&self.service(base, credentials.as_ref(), &home, "sts"));
-        let region = Region::parse(&home).map_err(|message| denied("InvalidRegion", message))?;
+        let region = Region::parse(&home).map_err(|message| denied(IDENTITY, "InvalidRegion", message))?;
         let answer = self
-            .call(account, &region, "sts:GetCallerIdentity", shared_only, Duration::MAX, || {
-                sts.get_caller_identity().send()
-            })
+            .call(account, &region, IDENTITY, shared_only, Duration::MAX, || sts.get_caller_identity().send())
             .await
-            .map_err(|failure| observe_error("sts:GetCallerIdentity", failure))?;
+            .map_err(|failure| observe_error(IDENTITY, failure))?;
         match answer.account() {
             Some(id) if id == account.as_str() => Ok(()),
             other => Err(denied(
+                IDENTITY,
                 "WrongAccount",
                 format!("the credentials configured for account {account} belong to account {}", other.unwrap_or("?")),
             )),
@@ -406,10 +434,10 @@ fn observe_error(operation: &str, failure: Failure) -> ObserveError {
     }
 }
 
-fn denied(code: &str, message: String) -> ObserveError {
+pub(crate) fn denied(operation: &str, code: &str, message: String) -> ObserveError {
     ObserveError {
         class: Class::Denied,
-        operation: "sts:GetCallerIdentity".to_owned(),
+        operation: operation.to_owned(),
         code: code.to_owned(),
         message,
         request_id: None,

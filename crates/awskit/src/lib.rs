@@ -9,6 +9,7 @@ pub mod classify;
 mod client;
 pub mod config;
 mod in_process;
+mod own_secret;
 pub mod page;
 pub mod tags;
 
@@ -17,4 +18,5 @@ pub use classify::{Classify, shared_only};
 pub use client::{Aws, CallRecord, Observer, RegionClients, not_tried};
 pub use config::{AccountConfig, Config, EndpointConfig, StaticCredentials};
 pub use in_process::in_process;
+pub use own_secret::is_secret_arn;
 pub use page::TokenGuard;

@@ -6,6 +6,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod changes;
+pub mod iam;
 pub mod provider;
 pub mod registry;
 

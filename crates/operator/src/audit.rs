@@ -1,21 +1,19 @@
 //! `operator audit verify`: walks the audit trail's chain in the database. Changes nothing.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use store::{Head, Store, Verifier};
-use telemetry::Metrics;
 
-use crate::config::Config;
-use crate::daemon::open_store;
 use crate::say::say;
-use crate::serve::database_url;
+use crate::serve::{load, open_once};
 
 /// Entries read at once.
 const BATCH: u32 = 1000;
 
 /// Walks the chain and says where it ends, or fails naming the first entry that does not hold.
-pub async fn verify(expected: Option<Head>) -> Result<()> {
-    let (metrics, _registry) = Metrics::new();
-    let store = open_store(&Config::default(), database_url()?, &metrics)?;
+pub async fn verify(file: Option<&Path>, expected: Option<Head>) -> Result<()> {
+    let store = open_once(&load(file)?).await?;
     let (head, first) = walk(&store, expected).await?;
     let waiting = store.audit_state().await.context("the audit trail cannot be read")?.pending;
     if head.sequence == 0 {

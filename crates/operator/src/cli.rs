@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::iam;
+
 /// A reconciliation operator for EventChain environments on AWS.
 #[derive(Debug, Parser)]
 #[command(name = "operator", version, about)]
@@ -28,7 +30,20 @@ pub enum Command {
     /// Make a token for the API: prints it, and the hash of it that the configuration holds. It is kept nowhere.
     Token,
     /// Bring the database's schema up to date, and end.
-    Migrate,
+    Migrate {
+        /// Configuration file; of it, only `database`, `aws` and `log` count.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Set what the whole installation may do, in the database: the red button where no API answers, as before the first start
+    /// after a restore.
+    Mode {
+        /// `Observe` looks and writes nothing to AWS; `Enforce` converges.
+        mode: store::OperatorMode,
+        /// Configuration file; of it, only `database`, `aws` and `log` count.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
     /// Ask a running daemon whether it is alive; exit 0 if it is. For container health checks.
     Healthcheck {
         /// Configuration file of the daemon.
@@ -49,6 +64,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: Audit,
+    },
+    /// Print what an IAM role must grant: made of what each kind declares, with the narrowest terms that AWS takes.
+    IamPolicy {
+        /// Whose policy.
+        #[command(subcommand)]
+        of: IamPolicy,
     },
     /// Run the daemon on a simulated AWS with an example environment, and drift to watch it repair.
     Dev {
@@ -79,5 +100,34 @@ pub enum Audit {
         /// A head that was noted elsewhere, as `verify` and the log print it: the chain must contain it.
         #[arg(long, value_name = "SEQUENCE:HASH")]
         head: Option<store::Head>,
+        /// Configuration file; of it, only `database`, `aws` and `log` count.
+        #[arg(long, env = "EVENTCHAIN_CONFIG")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Whose policy.
+#[derive(Debug, Subcommand)]
+pub enum IamPolicy {
+    /// Of the role that each target account grants.
+    TargetRole {
+        /// Id of the installation: what is marked as another's cannot be removed.
+        #[arg(long, default_value = "eventchain-operator")]
+        installation: String,
+        /// A role that may be given to tasks; once for each.
+        #[arg(long = "pass-role", value_name = "ARN", default_values = iam::PASS_ROLES)]
+        pass_roles: Vec<String>,
+        /// A function that may rotate secrets; once for each.
+        #[arg(long = "rotation-function", value_name = "ARN", default_values = iam::ROTATION_FUNCTIONS)]
+        rotation_functions: Vec<String>,
+    },
+    /// Of the daemon's own role.
+    TaskRole {
+        /// A target account's role that it enters; once for each.
+        #[arg(long = "target-role", value_name = "ARN", default_values = iam::TARGET_ROLES)]
+        target_roles: Vec<String>,
+        /// A secret that it reads (`database.passwordSecret`); once for each.
+        #[arg(long = "secret", value_name = "ARN")]
+        secrets: Vec<String>,
     },
 }

@@ -6,6 +6,8 @@ pub mod config;
 pub mod daemon;
 pub mod dev;
 pub mod http;
+pub mod iam;
+pub mod login;
 pub mod plan_file;
 pub mod say;
 pub mod serve;

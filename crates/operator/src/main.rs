@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use kinds::Cloud;
 use operator::cli::{Audit, Cli, Command};
-use operator::{audit, daemon, dev, plan_file, serve};
+use operator::{audit, daemon, dev, iam, plan_file, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -24,7 +24,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { config, insecure_no_auth } => serve::serve(config.as_deref(), insecure_no_auth).await?,
         Command::Token => serve::token(),
-        Command::Migrate => serve::migrate().await?,
+        Command::Migrate { config } => serve::migrate(config.as_deref()).await?,
+        Command::Mode { mode, config } => serve::mode(config.as_deref(), mode).await?,
         Command::Healthcheck { config } => serve::healthcheck(config.as_deref()).await?,
         Command::Plan { file, config } => {
             let config = serve::load(config.as_deref())?;
@@ -34,7 +35,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&daemon::open_aws(config.awskit(), &metrics)));
             plan_file::run(&environment, &registry, &cloud, &config.installation, daemon::now()).await?;
         }
-        Command::Audit { command: Audit::Verify { head } } => audit::verify(head).await?,
+        Command::Audit { command: Audit::Verify { head, config } } => audit::verify(config.as_deref(), head).await?,
+        Command::IamPolicy { of } => iam::print(&of),
         Command::Dev { demo, port, tls_port, aws_port, log } => {
             return dev::run(&dev::Options { demo, port, tls_port, aws_port, log }).await;
         }

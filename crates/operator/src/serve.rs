@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use store::Store;
+use awskit::Aws;
+use store::{OperatorMode, OperatorUpdate, Precondition, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{self, Config, LogFormat};
 use crate::daemon::{Daemon, Door, open_aws, open_store};
 use crate::http::Client;
+use crate::login::Keeper;
 use crate::say::say;
 
 /// How long `serve` waits between two looks for a database that does not answer.
@@ -50,12 +52,13 @@ pub async fn serve(file: Option<&Path>, insecure_no_auth: bool) -> Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (metrics, _registry) = Metrics::new();
     let store = open_store(&config, url, &metrics)?;
-    tokio::select! {
-        checked = schema(&store) => checked?,
+    let aws = open_aws(config.awskit(), &metrics);
+    let login = tokio::select! {
+        ready = ready(&config, &aws, &store) => ready?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
-    }
-    let aws = open_aws(config.awskit(), &metrics);
+    };
+    let login = login.map(|keeper| tokio::spawn(keeper.run()));
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
@@ -72,7 +75,33 @@ pub async fn serve(file: Option<&Path>, insecure_no_auth: bool) -> Result<()> {
     }
     tracing::info!("stopping: the call under way is finished, leases are given back");
     daemon.stop().await;
+    if let Some(login) = login {
+        login.abort();
+    }
     Ok(())
+}
+
+/// The login, where AWS keeps it; then the database with a schema that fits.
+async fn ready(config: &Config, aws: &Aws, store: &Store) -> Result<Option<Keeper>> {
+    let keeper = keeper(config, aws, store).await?;
+    schema(store).await?;
+    Ok(keeper)
+}
+
+/// Gives the store its login, where AWS keeps it.
+async fn keeper(config: &Config, aws: &Aws, store: &Store) -> Result<Option<Keeper>> {
+    match &config.database.password_secret {
+        Some(arn) => Keeper::start(aws.clone(), arn, store.clone()).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The database, for a command that ends.
+pub async fn open_once(config: &Config) -> Result<Store> {
+    let (metrics, _registry) = Metrics::new();
+    let store = open_store(config, database_url()?, &metrics)?;
+    keeper(config, &open_aws(config.awskit(), &metrics), &store).await?;
+    Ok(store)
 }
 
 /// Waits for the database and checks its schema; `serve` never changes it.
@@ -95,11 +124,19 @@ async fn schema(store: &Store) -> Result<()> {
 }
 
 /// Brings the schema up to date.
-pub async fn migrate() -> Result<()> {
-    let (metrics, _registry) = Metrics::new();
-    let store = open_store(&Config::default(), database_url()?, &metrics)?;
+pub async fn migrate(file: Option<&Path>) -> Result<()> {
+    let store = open_once(&load(file)?).await?;
     store.migrate().await.context("the migration failed")?;
     say("the schema is current");
+    Ok(())
+}
+
+/// Sets what the whole installation may do. Replicas that run are told.
+pub async fn mode(file: Option<&Path>, mode: OperatorMode) -> Result<()> {
+    let store = open_once(&load(file)?).await?;
+    let update = OperatorUpdate { mode: Some(mode), ..OperatorUpdate::default() };
+    let operator = store.update_operator(Precondition::default(), &update).await.context("the mode cannot be set")?;
+    say(format!("mode {}", operator.mode));
     Ok(())
 }
 

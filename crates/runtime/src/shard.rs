@@ -66,7 +66,9 @@ enum Taken {
 
 async fn take(shared: &Shared, account: &AwsAccountId) -> Taken {
     let result = async {
-        if !shared.store.account_in_use(account.as_str()).await? {
+        let in_use = shared.store.account_in_use(account.as_str()).await?;
+        shared.metrics.environments.set_in_use(account.as_str(), in_use);
+        if !in_use {
             return Ok(Taken::NotNow);
         }
         let acquired = shared.store.acquire_lease(account.as_str(), &shared.config.holder, shared.config.lease_ttl);

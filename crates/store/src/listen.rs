@@ -126,6 +126,8 @@ fn parse(notification: &PgNotification) -> Notification {
 pub struct Listener {
     /// Of one connection, so that reconnecting does not compete with the store's callers.
     pool: PgPool,
+    /// The store's, for the login that is valid now.
+    callers: PgPool,
     connected: Option<PgListener>,
     backoff: Duration,
 }
@@ -136,6 +138,7 @@ impl Listener {
     pub async fn recv(&mut self) -> Notification {
         loop {
             let Some(listener) = &mut self.connected else {
+                self.pool.set_connect_options(self.callers.connect_options().as_ref().clone());
                 match Self::connect(&self.pool).await {
                     Ok(listener) => {
                         self.connected = Some(listener);
@@ -188,7 +191,7 @@ impl Store {
             .idle_timeout(None)
             .acquire_timeout(HEARTBEAT_TIMEOUT)
             .connect_lazy_with(options);
-        Listener { pool, connected: None, backoff: RECONNECT_FIRST }
+        Listener { pool, callers: self.pool().clone(), connected: None, backoff: RECONNECT_FIRST }
     }
 
     /// A receiver of what `run_listener` hears. One that lags is to look at everything, as after `Resync`.

@@ -134,6 +134,12 @@ impl Store {
         Self { pool, shared: Arc::new(Shared { observer, notifications, call_timeout }), origin: None }
     }
 
+    /// User and password for connections made from now on; those that are open stay. For passwords that are rotated.
+    pub fn set_login(&self, user: &str, password: &str) {
+        let options = self.pool.connect_options().as_ref().clone().username(user).password(password);
+        self.pool.set_connect_options(options);
+    }
+
     /// One round trip to the database.
     pub async fn ping(&self) -> Result<()> {
         self.timed(Operation::Ping, async {

@@ -411,7 +411,9 @@ impl World {
         let mut noted = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = noted.entry(kind.to_owned()).or_default();
         for call in calls.log().filter(|call| call.number > since) {
-            noted.insert(format!("{}:{}", iam_prefix(&call.service), call.operation));
+            let operation = format!("{}:{}", iam_prefix(&call.service), call.operation);
+            crate::iam::assert_granted(kind, &operation);
+            noted.insert(operation);
         }
     }
 }

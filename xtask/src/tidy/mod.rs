@@ -8,6 +8,7 @@ mod kinds;
 mod layers;
 mod reasons;
 mod rules;
+mod runbook;
 mod source;
 mod words;
 
@@ -23,7 +24,7 @@ use source::Source;
 pub(crate) const HELP: &str = "\
 Checks what no compiler checks: module docs, file size, purity of planning code, where aws_sdk_* may be imported, which
 crate may depend on which, the files of each kind, forbidden words, no ignored test, no sleeping test, every reason of
-status and events explained in docs/conditions.md.
+status and events explained in docs/conditions.md, an entry in docs/runbook.md for each reason and each alert.
 
 Usage: cargo xtask tidy
 ";
@@ -79,6 +80,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     problems.extend(kinds::check(&files));
     problems.extend(layers::check(&files));
     problems.extend(reasons::check(&files));
+    problems.extend(runbook::check(&files));
     problems.extend(allow::unused(&files));
     problems.sort();
 

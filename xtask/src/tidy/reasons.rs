@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Problem;
 use super::source::Source;
 
-const DOCS: &str = "docs/conditions.md";
+pub(super) const DOCS: &str = "docs/conditions.md";
 
 /// Reasons of conditions, waits, notes and events come from here. The reasons of the API's errors are others.
 fn gives_reasons(path: &str) -> bool {
@@ -51,7 +51,7 @@ pub(super) fn check(files: &[Source]) -> Vec<Problem> {
 }
 
 /// The reasons that a page explains: the names in code type at the beginning of a table's row.
-fn in_docs(file: &Source) -> Vec<(usize, &str)> {
+pub(super) fn in_docs(file: &Source) -> Vec<(usize, &str)> {
     let rows = file.text_lines().filter_map(|(at, line)| Some((at, line.strip_prefix("| `")?)));
     rows.filter_map(|(at, row)| Some((at, row.split('`').next()?))).filter(|(_, name)| is_reason(name)).collect()
 }

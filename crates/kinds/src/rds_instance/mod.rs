@@ -32,14 +32,15 @@ pub use desired::Desired;
 pub use observed::Observed;
 pub use plan::{Action, AtCreation, RdsInstance, Settings};
 
-/// What the provider calls, as IAM names it, and what RDS calls on our behalf for a managed password and a key.
-/// (Service Authorization Reference, Amazon RDS, dependent actions of CreateDBInstance.)
+/// What the provider calls, as IAM names it, and what RDS calls on our behalf for a managed password, a key and
+/// the final snapshot. (Service Authorization Reference, Amazon RDS, dependent actions of CreateDBInstance and DeleteDBInstance.)
 pub const IAM_ACTIONS: &[&str] = &[
     "rds:DescribeDBInstances",
     "rds:CreateDBInstance",
     "rds:ModifyDBInstance",
     "rds:DeleteDBInstance",
     "rds:AddTagsToResource",
+    "rds:CreateDBSnapshot",
     "kms:CreateGrant",
     "kms:DescribeKey",
     "secretsmanager:CreateSecret",

@@ -26,7 +26,8 @@ pub use desired::{Desired, Rotation};
 pub use observed::{Observed, Rotated};
 pub use plan::{Action, Secret};
 
-/// What the provider calls, as IAM names it. Neither GetSecretValue nor PutSecretValue, on purpose.
+/// What the provider calls, as IAM names it, and what Secrets Manager asks for besides: a key of one's own, and the function
+/// that rotates. Neither GetSecretValue nor PutSecretValue, on purpose.
 pub const IAM_ACTIONS: &[&str] = &[
     "secretsmanager:ListSecrets",
     "secretsmanager:DescribeSecret",
@@ -35,6 +36,9 @@ pub const IAM_ACTIONS: &[&str] = &[
     "secretsmanager:RotateSecret",
     "secretsmanager:TagResource",
     "secretsmanager:DeleteSecret",
+    // Of CreateSecret, with a key of one's own.
+    "kms:GenerateDataKey",
+    "kms:Decrypt",
     // Of RotateSecret. (Secrets Manager API Reference, RotateSecret, required permissions.)
     "lambda:InvokeFunction",
 ];

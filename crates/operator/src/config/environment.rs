@@ -20,6 +20,9 @@ const OTHERS: &[&str] = &[
     "EVENTCHAIN_TERRAFORM",
     "EVENTCHAIN_TERRAFORM_PLUGINS",
     "EVENTCHAIN_MICROBURST",
+    "EVENTCHAIN_CFN_LINT",
+    "EVENTCHAIN_PROMETHEUS",
+    "EVENTCHAIN_PROMTOOL",
     "EVENTCHAIN_KUBECTL_120",
     "EVENTCHAIN_KUBECTL_135",
     "EVENTCHAIN_PYTHON_CLIENT",
@@ -50,7 +53,14 @@ fn known_keys() -> Vec<(String, Vec<String>, Value)> {
     let mut keys = Vec::new();
     walk(&defaults, &mut Vec::new(), &mut keys);
     // Optional keys have no default to be found by.
-    for path in ["aws.endpoint", "aws.callTimeout", "aws.budgetShare", "http.tls.certFile", "http.tls.keyFile"] {
+    for path in [
+        "aws.endpoint",
+        "aws.callTimeout",
+        "aws.budgetShare",
+        "http.tls.certFile",
+        "http.tls.keyFile",
+        "database.passwordSecret",
+    ] {
         let path: Vec<String> = path.split('.').map(str::to_owned).collect();
         let sample = if path[1] == "budgetShare" { Value::from(0.5) } else { Value::from("") };
         keys.push((variable(&path), path, sample));

@@ -153,6 +153,9 @@ pub struct Audit {
 pub struct Database {
     /// Connections at most, besides the one that listens.
     pub max_connections: u32,
+    /// ARN of the secret that holds user and password, as RDS keeps it; left out, `DATABASE_URL` has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<String>,
 }
 
 impl Default for Config {
@@ -211,7 +214,7 @@ impl Default for Audit {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { max_connections: 10 }
+        Self { max_connections: 10, password_secret: None }
     }
 }
 
@@ -228,32 +231,46 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no YAML or JSON.
-    #[error("the configuration file {path} is no YAML: {message}")]
+    #[error("the configuration {path} is no YAML: {message}")]
     Malformed {
         /// Which.
         path: String,
         /// Where and why.
         message: String,
     },
+    /// A file and a document are given.
+    #[error("EVENTCHAIN_CONFIG_DOCUMENT holds the configuration, and the file {path} does too: give one of them")]
+    Twice {
+        /// The file.
+        path: String,
+    },
     /// Keys or values are refused.
     #[error("the configuration is refused:\n{0}")]
     Refused(Problems),
 }
 
-/// Reads the configuration from a file, if one is given, and the process's environment.
+/// The variable that holds the file's text itself, for where there is no file to mount (ECS).
+const DOCUMENT: &str = "EVENTCHAIN_CONFIG_DOCUMENT";
+
+/// Reads the configuration from a file or [`DOCUMENT`], if one is given, and the process's environment.
 pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-    let mut document = match file {
-        None => Value::Object(serde_json::Map::new()),
-        Some(path) => {
+    let (document, variables): (Vec<_>, Vec<_>) = variables.partition(|(name, _)| name == DOCUMENT);
+    let document = document.into_iter().map(|(_, text)| text).find(|text| !text.trim().is_empty());
+    let (shown, text) = match (file, document) {
+        (None, None) => (String::new(), String::new()),
+        (None, Some(text)) => (DOCUMENT.to_owned(), text),
+        (Some(path), Some(_)) => return Err(ConfigError::Twice { path: path.display().to_string() }),
+        (Some(path), None) => {
             let shown = path.display().to_string();
             let text = std::fs::read_to_string(path)
                 .map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
-            let value: Option<Value> = serde_saphyr::from_str(&text)
-                .map_err(|error| ConfigError::Malformed { path: shown, message: error.to_string() })?;
-            value.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+            (shown, text)
         }
     };
-    let mut problems = environment::overlay(&mut document, variables);
+    let document: Option<Value> = serde_saphyr::from_str(&text)
+        .map_err(|error| ConfigError::Malformed { path: shown, message: error.to_string() })?;
+    let mut document = document.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let mut problems = environment::overlay(&mut document, variables.into_iter());
     let (config, found) = parse::<Config>(document);
     problems.extend(found);
     if let Some(config) = &config {
@@ -311,6 +328,9 @@ fn check(config: &Config) -> Problems {
     }
     if config.database.max_connections < 2 {
         refuse("database.maxConnections", "must be at least 2".to_owned());
+    }
+    if config.database.password_secret.as_deref().is_some_and(|arn| !awskit::is_secret_arn(arn)) {
+        refuse("database.passwordSecret", "must be arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME".to_owned());
     }
     problems.extend(access::read(&config.http, &config.auth).1);
     problems

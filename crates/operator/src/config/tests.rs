@@ -29,6 +29,26 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_variable_may_hold_what_a_file_would() {
+    let given = |file: Option<&Path>, extra: &[(&str, &str)]| {
+        let document = ("EVENTCHAIN_CONFIG_DOCUMENT", "installation: here\nsweeps: { hot: 30s }\n");
+        let all = std::iter::once(&document).chain(extra).map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        load(file, all.collect::<Vec<_>>().into_iter())
+    };
+    let config = given(None, &[("EVENTCHAIN_SWEEPS_HOT", "5s")]).unwrap();
+    assert_eq!((config.installation.as_str(), config.sweeps.hot), ("here", Span::from_secs(5)));
+    let twice = given(Some(Path::new("operator.yaml")), &[]).unwrap_err();
+    assert!(twice.to_string().contains("operator.yaml"), "{twice}");
+}
+
+#[test]
+fn the_databases_secret_is_named_by_its_arn() {
+    let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-1";
+    assert!(from("", &[("EVENTCHAIN_DATABASE_PASSWORD_SECRET", arn)]).is_ok());
+    assert_eq!(from("database: { passwordSecret: mine }", &[]), Err(vec!["database.passwordSecret".to_owned()]));
+}
+
+#[test]
 fn wrong_keys_are_refused_with_their_paths_all_at_once() {
     let refused = from(
         "sweep: {}\nhttp: { listen: 0.0.0.0:80 }\nleases: { ttl: 60s }\naws: { accounts: { \"12\": {} } }\n",

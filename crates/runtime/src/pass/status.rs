@@ -111,9 +111,15 @@ pub(super) fn gauges(entries: &[Entry], conditions: &[Condition]) -> Environment
         counts.flapping += usize::from(entry.hold.as_ref().is_some_and(|hold| flapping.contains(&hold.reason)));
     }
     let backups = said(ConditionType::BackupHealthy);
+    let why = |kind| {
+        let condition = condition::find(conditions, kind).filter(|found| found.status == ConditionStatus::True);
+        condition.map(|condition| condition.reason.clone())
+    };
     EnvironmentGauges {
         ready: said(ConditionType::Ready),
         synced: said(ConditionType::Synced),
+        stalled: why(ConditionType::Stalled),
+        blocked: why(ConditionType::Blocked),
         backup_healthy: (backups >= 0).then_some(backups == 1),
         newest_backup: entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max(),
         resources,

@@ -27,6 +27,8 @@ mod journal;
 #[cfg(test)]
 mod listening;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod object_log;
 #[cfg(test)]
 mod pass;

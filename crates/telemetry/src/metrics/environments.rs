@@ -32,6 +32,10 @@ pub struct EnvironmentGauges {
     pub ready: i64,
     /// `Synced`, likewise.
     pub synced: i64,
+    /// Why it is `Stalled`, by the condition's reason.
+    pub stalled: Option<String>,
+    /// Why it is `Blocked`, likewise.
+    pub blocked: Option<String>,
     /// Whether it has backups, and whether they are as fresh as declared.
     pub backup_healthy: Option<bool>,
     /// Time of the newest complete backup, if it has backups.
@@ -45,12 +49,15 @@ pub struct EnvironmentGauges {
 pub struct Environments {
     ready: IntGaugeVec,
     synced: IntGaugeVec,
+    stalled: IntGaugeVec,
+    blocked: IntGaugeVec,
     backup_healthy: IntGaugeVec,
     backup_age: GaugeVec,
     resources: IntGaugeVec,
     drifted: IntGaugeVec,
     flapping: IntGauge,
     leases: IntGaugeVec,
+    in_use: IntGaugeVec,
     credentials: IntGaugeVec,
     latest: Arc<Mutex<BTreeMap<String, EnvironmentGauges>>>,
 }
@@ -67,6 +74,16 @@ impl Environments {
                 "eventchain_environment_synced",
                 "Condition Synced: 1 True, 0 False, -1 Unknown.",
                 &["environment"],
+            ),
+            stalled: register.gauges(
+                "eventchain_environment_stalled",
+                "1 while the condition Stalled is True, with its reason: nothing goes on without somebody. Alert on it.",
+                &["environment", "reason"],
+            ),
+            blocked: register.gauges(
+                "eventchain_environment_blocked",
+                "1 while the condition Blocked is True, with its reason.",
+                &["environment", "reason"],
             ),
             backup_healthy: register.gauges(
                 "eventchain_backup_healthy",
@@ -93,6 +110,11 @@ impl Environments {
                 "Resources no longer written to, because writes had no effect or were too many. Alert above 0.",
             ),
             leases: register.gauges("lease_held", "Whether this replica works on the account: 1 or 0.", &["account"]),
+            in_use: register.gauges(
+                "eventchain_account_in_use",
+                "Whether there are environments in the account, so that a replica is to work on it: 1 or 0. Alert where it is 1 and no replica holds the lease.",
+                &["account"],
+            ),
             credentials: register.gauges(
                 "eventchain_credentials_valid",
                 "Whether AWS accepts our credentials for the account: 1 or 0. Alert on 0.",
@@ -113,7 +135,14 @@ impl Environments {
                 let _ = self.backup_healthy.remove_label_values(&[environment]);
             }
         }
-        self.lock().insert(environment.to_owned(), gauges);
+        {
+            let mut latest = self.lock();
+            let before = latest.get(environment);
+            let (stalled, blocked) = (&gauges.stalled, &gauges.blocked);
+            show(&self.stalled, environment, before.and_then(|it| it.stalled.as_deref()), stalled.as_deref());
+            show(&self.blocked, environment, before.and_then(|it| it.blocked.as_deref()), blocked.as_deref());
+            latest.insert(environment.to_owned(), gauges);
+        }
         self.total();
     }
 
@@ -124,13 +153,20 @@ impl Environments {
             let _ = gauges.remove_label_values(&[environment]);
         }
         let _ = self.backup_age.remove_label_values(&[environment]);
-        self.lock().remove(environment);
+        let before = self.lock().remove(environment).unwrap_or_default();
+        show(&self.stalled, environment, before.stalled.as_deref(), None);
+        show(&self.blocked, environment, before.blocked.as_deref(), None);
         self.total();
     }
 
     /// Whether this replica holds an account's lease.
     pub fn set_lease(&self, account: &str, held: bool) {
         self.leases.with_label_values(&[account]).set(held.into());
+    }
+
+    /// Whether somebody is to work on an account.
+    pub fn set_in_use(&self, account: &str, in_use: bool) {
+        self.in_use.with_label_values(&[account]).set(in_use.into());
     }
 
     /// Whether AWS accepts our credentials for an account.
@@ -190,5 +226,16 @@ impl Environments {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, EnvironmentGauges>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One series for the reason that holds now, and none for those that did.
+fn show(gauge: &IntGaugeVec, environment: &str, before: Option<&str>, now: Option<&str>) {
+    if let Some(reason) = before.filter(|before| now != Some(before)) {
+        // Fails only when it was never set.
+        let _ = gauge.remove_label_values(&[environment, reason]);
+    }
+    if let Some(reason) = now {
+        gauge.with_label_values(&[environment, reason]).set(1);
     }
 }
