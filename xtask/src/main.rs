@@ -10,6 +10,7 @@ mod clients;
 mod dev;
 mod emulators;
 mod exec;
+mod image;
 mod keep;
 mod new_kind;
 mod places;
@@ -39,6 +40,7 @@ Usage: cargo xtask <COMMAND> [ARGS]
   tidy                   the rules of this code base that no compiler checks
   deny                   cargo-deny and cargo-machete, installing them if need be
   bench [ARGS]           speed and size, release build
+  image [ARGS]           the daemon's image as an OCI layout, without Docker, and what is in it (SBOM)
   with -- CMD [ARGS]     run CMD with the tests' Postgres and emulators up, and their variables set
   new-kind NAME          the folder of a new AWS resource kind
 
@@ -70,6 +72,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "deny" => (ci::DENY_HELP, ci::deny_main),
         "tidy" => (tidy::HELP, tidy::main),
         "bench" => (bench::HELP, bench::main),
+        "image" => (image::HELP, image::main),
         "with" => (services::HELP, services::main),
         "new-kind" => (new_kind::HELP, new_kind::main),
         "help" | "--help" | "-h" => {
