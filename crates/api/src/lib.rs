@@ -45,6 +45,6 @@ pub use access::{
     Rate, Role, SYSTEM, Selector, SigningAlgorithm, StaticToken, TokenHash, new_token,
 };
 pub use routes::router;
-pub use serve::{ServeConfig, serve};
+pub use serve::{ServeConfig, raise_descriptor_limit, serve};
 pub use state::{ApiConfig, ApiState, Clock, Liveness, RequestHook, RequestSeen, TextSource};
 pub use tls::{Reloaded, Tls, TlsError};

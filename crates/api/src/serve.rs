@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -46,6 +47,24 @@ impl Default for ServeConfig {
             max_connections: 12_000,
             drain: Duration::from_secs(10),
         }
+    }
+}
+
+/// Descriptors that a process needs besides those of its clients: the database, AWS, files.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// Lets this process open as many files as the system allows it: a connection is one, and the usual soft limit of 1024 is
+/// there for programs that still use select(2). Says so where that is too few for all connections.
+pub fn raise_descriptor_limit(config: &ServeConfig) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let wanted = config.max_connections as u64 + OTHER_DESCRIPTORS;
+    // None is no limit.
+    if let Some(allowed) = getrlimit(Resource::Nofile).current.filter(|allowed| *allowed < wanted) {
+        tracing::warn!(allowed, wanted, "the limit of open files (nofile) is below what all connections need");
     }
 }
 

@@ -59,6 +59,7 @@ pub async fn serve(file: Option<&Path>, insecure_no_auth: bool) -> Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     let login = login.map(|keeper| tokio::spawn(keeper.run()));
+    api::raise_descriptor_limit(&api::ServeConfig::default());
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
