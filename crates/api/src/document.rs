@@ -66,6 +66,16 @@ pub(crate) struct Checked {
     paths: BTreeMap<Claim, String>,
 }
 
+/// What a check asks of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// What other Environments claim.
+    Claims,
+    /// Nothing, unless there are problems already, to tell all of them at once: the transaction that writes the document
+    /// refuses what others claim (`Checked::refused`).
+    NoMoreThanTheWrite,
+}
+
 /// Reads a document. `fallback_name` is the name when it gives none.
 ///
 /// A hostile document within the size limit takes half a second to read, so it is not read where others wait.
@@ -166,7 +176,7 @@ pub(crate) fn stored(row: &EnvironmentRow) -> Option<Environment> {
 }
 
 /// Checks a reading by itself, against the version that holds, and against what other Environments claim.
-pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&EnvironmentRow>) -> ApiResult<Checked> {
+pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&EnvironmentRow>, ask: Ask) -> ApiResult<Checked> {
     let Read { name, environment, mut problems, warnings, .. } = read;
     // Before anything is told of what is there.
     if let Some(row) = row {
@@ -200,12 +210,14 @@ pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&Environment
     };
     let paths = claims_of(&graph);
     let claims: Vec<Claim> = paths.keys().cloned().collect();
-    let conflicts = state.store.claim_conflicts(row.map(|row| row.uid), &claims).await?;
-    // Said before what it holds is: who makes it again is to read that it is there, not that it is in its own way.
-    if row.is_none() && conflicts.iter().any(|conflict| conflict.holder == name) {
-        return Err(store::Error::AlreadyExists { kind: KIND, name }.into());
+    if ask == Ask::Claims || !problems.is_empty() {
+        let conflicts = state.store.claim_conflicts(row.map(|row| row.uid), &claims).await?;
+        // Said before what it holds is: who makes it again is to read that it is there, not that it is in its own way.
+        if row.is_none() && conflicts.iter().any(|conflict| conflict.holder == name) {
+            return Err(store::Error::AlreadyExists { kind: KIND, name }.into());
+        }
+        add_conflicts(&paths, &conflicts, &mut problems);
     }
-    add_conflicts(&paths, &conflicts, &mut problems);
     if !problems.is_empty() {
         return Err(ApiError::invalid(KIND, &name, problems));
     }

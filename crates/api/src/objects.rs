@@ -141,7 +141,7 @@ impl Joined {
     pub(crate) async fn read(state: &ApiState, kind: Kind) -> ApiResult<Self> {
         let mut joined = Self { freshness: Freshness::default(), leases: Vec::new() };
         match kind {
-            Kind::Environment => joined.freshness = Freshness::read(state, &[]).await?,
+            Kind::Environment => joined.freshness = Freshness::of_all(state).await?,
             Kind::Operator => joined.leases = state.store.leases().await?,
             Kind::Change
             | Kind::Revision

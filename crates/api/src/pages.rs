@@ -31,7 +31,7 @@ pub(crate) const PLAIN_PAGE: &str = "default-src 'none'; style-src 'unsafe-inlin
 pub(crate) async fn index(State(state): State<Arc<ApiState>>) -> ApiResult {
     let page = state.store.list_environments(&EnvironmentFilter::default(), &PageRequest::default()).await?;
     let operator = state.store.get_operator().await?;
-    let freshness = Freshness::read(&state, &[]).await?;
+    let freshness = Freshness::of_all(&state).await?;
     let now = state.now();
     let mut html = HEAD.to_owned();
     // Writing to a String cannot fail.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::audit::Refusals;
+use crate::freshness::Observes;
 use crate::watch::Feeds;
 
 /// Where the time comes from.
@@ -60,6 +61,8 @@ pub struct ApiState {
     pub config: ApiConfig,
     /// The streams of watches.
     pub(crate) watches: Feeds,
+    /// What each environment needs observed.
+    pub(crate) observes: Observes,
     /// Refused requests that are being counted.
     pub(crate) refusals: Refusals,
 }
@@ -116,6 +119,7 @@ impl ApiState {
             access: Arc::new(Access::open(Vec::new(), Metrics::new().0.access)),
             config: ApiConfig::default(),
             watches: Feeds::new(stop.clone()),
+            observes: Observes::default(),
             refusals: Refusals::new(stop),
         }
     }

@@ -48,5 +48,5 @@ pub use requests::{NewRequest, PendingRequest, RequestKind};
 pub use resources::{ManagedResourceRow, ResourceFilter, ResourceUpsert, ResourcesWritten};
 pub use revisions::RevisionRow;
 pub use schema::{MIGRATOR, SchemaStatus};
-pub use sweeps::{Freshness, SweepRow};
+pub use sweeps::{AccountFreshness, Freshness, SweepRow};
 pub use types::{Claim, Fence, LabelRequirement, Page, PageRequest, Precondition, ResourceKey};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{Connection as _, Postgres, Transaction};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -19,6 +19,10 @@ use crate::operation::{NoObserver, Operation, QueryObserver, QueryOutcome};
 /// A transaction is run at most this often when Postgres rolls it back for contention. With one counter row locked
 /// first, deadlocks are not expected; five tries ride out a burst without hiding a bug for long.
 const TRANSACTION_ATTEMPTS: u32 = 5;
+
+/// A connection that lay idle for longer is tried out before it is used: the server may have gone meanwhile, and it takes
+/// longer than this to come back. One that was just used is not, since that would double the round trips of a busy store.
+const TRIED_OUT_AFTER: Duration = Duration::from_millis(100);
 
 /// Enough for every subscriber to be slow for a while; a lagging one is told so and looks at everything again.
 const NOTIFICATION_BUFFER: usize = 1024;
@@ -106,6 +110,15 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(config.max_connections)
             .acquire_timeout(config.connect_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for > TRIED_OUT_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(config.connect_options()?);
         // The server's own limits come first; this one is for a server that no longer answers at all.
         let call_timeout = config.connect_timeout + config.statement_timeout + Duration::from_secs(5);
@@ -227,25 +240,28 @@ impl Store {
     }
 }
 
-/// Runs `$body` (a future that borrows the connection `$tx`) in a transaction, again on contention, timed as
-/// `$operation`.
+/// Runs `$body` (a future that borrows the connection `$tx`) in a transaction, again on contention.
+macro_rules! attempt {
+    ($store:expr, |$tx:ident| $body:expr) => {{
+        let mut attempt = 0;
+        loop {
+            let mut transaction = $store.begin().await?;
+            let result = {
+                let $tx: &mut sqlx::PgConnection = &mut transaction;
+                $body.await
+            };
+            if let Some(done) = $store.settle(transaction, result, &mut attempt).await {
+                break done;
+            }
+        }
+    }};
+}
+pub(crate) use attempt;
+
+/// The same, timed as `$operation`.
 macro_rules! transact {
     ($store:expr, $operation:expr, |$tx:ident| $body:expr) => {
-        $store
-            .timed($operation, async {
-                let mut attempt = 0;
-                loop {
-                    let mut transaction = $store.begin().await?;
-                    let result = {
-                        let $tx: &mut sqlx::PgConnection = &mut transaction;
-                        $body.await
-                    };
-                    if let Some(done) = $store.settle(transaction, result, &mut attempt).await {
-                        break done;
-                    }
-                }
-            })
-            .await
+        $store.timed($operation, async { crate::pool::attempt!($store, |$tx| $body) }).await
     };
 }
 pub(crate) use transact;

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
 use crate::pool::Store;
-use crate::rows::{FromStoreRow, document, timestamp};
+use crate::rows::{FromStoreRow, document, micros, timestamp};
 use crate::types::{Page, PageRequest};
 
 /// How the API names the kind, also in the object log.
@@ -54,6 +54,11 @@ impl RevisionRow {
 
     /// The present spec of an environment as a revision, still without author, message, diff and version.
     pub(crate) fn of(environment: &EnvironmentRow, now: Timestamp) -> Self {
+        Self { spec: environment.spec.clone(), ..Self::without_spec(environment, now) }
+    }
+
+    /// The same without the spec.
+    pub(crate) fn without_spec(environment: &EnvironmentRow, now: Timestamp) -> Self {
         Self {
             environment: environment.name.clone(),
             environment_uid: environment.uid,
@@ -63,9 +68,9 @@ impl RevisionRow {
             author: String::new(),
             message: String::new(),
             change: None,
-            spec: environment.spec.clone(),
+            spec: Value::Null,
             diff: Value::Null,
-            created_at: now,
+            created_at: micros(now),
         }
     }
 }

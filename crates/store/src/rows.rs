@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -32,8 +31,15 @@ pub(crate) fn optional_timestamp(row: &PgRow, column: &str) -> Result<Option<Tim
 
 /// A jsonb column as a document of known shape.
 pub(crate) fn document<T: DeserializeOwned>(row: &PgRow, column: &'static str) -> Result<T> {
-    let Json(value) = row.try_get::<Json<Value>, _>(column)?;
-    serde_json::from_value(value).map_err(|source| Error::Corrupt { what: column, source })
+    // Decoded at once: a document read first as JSON and then as what it is costs as much again.
+    match row.try_get::<Json<T>, _>(column) {
+        Ok(Json(document)) => Ok(document),
+        Err(sqlx::Error::ColumnDecode { index, source }) => Err(match source.downcast() {
+            Ok(source) => Error::Corrupt { what: column, source: *source },
+            Err(source) => sqlx::Error::ColumnDecode { index, source }.into(),
+        }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whole milliseconds, never negative, from a column computed as such.
@@ -44,7 +50,12 @@ pub(crate) fn milliseconds(row: &PgRow, column: &str) -> Result<Duration> {
 
 /// As Postgres stores it: whole microseconds, towards zero. Compare with stored times only after this.
 pub(crate) fn at(time: Timestamp) -> jiff_sqlx::Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time).to_sqlx()
+    micros(time).to_sqlx()
+}
+
+/// The time that Postgres would give back.
+pub(crate) fn micros(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
 pub(crate) fn at_optional(time: Option<Timestamp>) -> Option<jiff_sqlx::Timestamp> {

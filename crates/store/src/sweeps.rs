@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use crate::environments::EnvironmentRow;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
 use crate::pool::Store;
@@ -49,7 +50,78 @@ impl FromStoreRow for SweepRow {
     }
 }
 
+/// What is known of an account when one of its environments is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountFreshness {
+    /// Whether a replica holds its lease now.
+    pub attended: bool,
+    /// Its sweeps, in no order.
+    pub sweeps: Vec<SweepRow>,
+}
+
+/// The columns of `AccountFreshness` for the account that `of` (a table with the column `account`) names.
+macro_rules! with_freshness {
+    ($columns:literal, $of:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ", EXISTS (SELECT 1 FROM leases l WHERE l.shard = of.account AND l.expires_at > clock_timestamp()) AS attended,
+                    swept.*
+             FROM ",
+            $of,
+            " LEFT JOIN LATERAL (
+                 SELECT array_agg(s.region) AS regions, array_agg(s.kind) AS kinds, array_agg(s.observed_at) AS times
+                 FROM sweeps s WHERE s.account = of.account
+             ) swept ON true"
+        )
+    };
+}
+
+impl AccountFreshness {
+    fn from_row(row: &PgRow, account: &str) -> Result<Self> {
+        // Null where the account has none.
+        let regions: Option<Vec<String>> = row.try_get("regions")?;
+        let kinds: Option<Vec<String>> = row.try_get("kinds")?;
+        let times: Option<Vec<jiff_sqlx::Timestamp>> = row.try_get("times")?;
+        let places = regions.unwrap_or_default().into_iter().zip(kinds.unwrap_or_default());
+        let sweeps = places.zip(times.unwrap_or_default()).map(|((region, kind), time)| SweepRow {
+            account: account.to_owned(),
+            region,
+            kind,
+            observed_at: time.to_jiff(),
+        });
+        Ok(Self { attended: row.try_get("attended")?, sweeps: sweeps.collect() })
+    }
+}
+
 impl Store {
+    /// One environment by name, with what is known of its account: one statement, since this is asked most.
+    pub async fn get_environment_fresh(&self, name: &str) -> Result<(EnvironmentRow, AccountFreshness)> {
+        self.timed(Operation::GetEnvironment, async {
+            let row = sqlx::query(with_freshness!("of.*", "(SELECT * FROM environments WHERE name = $1) of"))
+                .bind(name)
+                .fetch_optional(self.pool())
+                .await?
+                .ok_or_else(|| Error::not_found("Environment", name))?;
+            let environment = EnvironmentRow::from_row(&row)?;
+            let freshness = AccountFreshness::from_row(&row, &environment.account)?;
+            Ok((environment, freshness))
+        })
+        .await
+    }
+
+    /// What is known of an account.
+    pub async fn account_freshness(&self, account: &str) -> Result<AccountFreshness> {
+        self.timed(Operation::ReadFreshness, async {
+            let row = sqlx::query(with_freshness!("of.account", "(SELECT $1::text AS account) of"))
+                .bind(account)
+                .fetch_one(self.pool())
+                .await?;
+            AccountFreshness::from_row(&row, account)
+        })
+        .await
+    }
+
     /// Writes the freshness of one or several sweeps of a shard in one statement.
     ///
     /// # Errors

@@ -215,5 +215,5 @@ pub(crate) async fn rollback(
         Ok(document)
     };
     let edited = edit::edit(&state, &name, &edit, make).await?;
-    read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+    Ok(read::edited(&state, &edited))
 }

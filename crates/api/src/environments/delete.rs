@@ -93,7 +93,7 @@ pub(crate) async fn delete_collection(
             Err(error) => return Err(error),
         }
     }
-    let freshness = Freshness::read(&state, &[]).await?;
+    let freshness = Freshness::of_all(&state).await?;
     let items: Vec<Value> = rows.iter().map(|row| wire::environment(&state, row, &freshness, state.now())).collect();
     let version = state.store.resource_version().await?.to_string();
     Ok(Json(json!({

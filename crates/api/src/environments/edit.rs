@@ -18,9 +18,10 @@ use super::finalizers;
 use super::manager::Manager;
 use super::writing::Writing;
 use crate::apply::Managed;
-use crate::document::{self, Checked};
+use crate::document::{self, Ask, Checked};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{FieldValidation, Params};
+use crate::freshness::Freshness;
 use crate::happened::{About, happened};
 use crate::state::ApiState;
 use crate::wire;
@@ -88,6 +89,8 @@ pub(crate) struct Edited {
     pub(crate) change: Option<ChangeRow>,
     /// What was dropped and is told.
     pub(crate) warnings: Vec<String>,
+    /// What was known of its account when it was read.
+    pub(crate) freshness: Freshness,
 }
 
 impl Edit {
@@ -102,6 +105,12 @@ impl Edit {
             record: Record::Direct,
             manager: Manager::from(params, headers)?,
         })
+    }
+
+    /// What is to be asked before: what is held or only tried out is written by no transaction that would ask.
+    pub(super) fn ask(&self) -> Ask {
+        let held = self.dry_run || matches!(self.record, Record::Posted { .. });
+        if held { Ask::Claims } else { Ask::NoMoreThanTheWrite }
     }
 }
 
@@ -162,7 +171,7 @@ pub(crate) async fn edit(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let row = state.store.get_environment(name).await?;
+        let (row, freshness) = Freshness::with_environment(state, name).await?;
         let document = make(&row)?;
         // Clients send back what they read; what they changed there is meant.
         let given = document.pointer("/metadata/managedFields").filter(|given| !given.is_null());
@@ -184,7 +193,7 @@ pub(crate) async fn edit(
         if read.uid.is_some_and(|uid| uid != row.uid) {
             return Err(ApiError::conflict(KIND, name, format!("its uid is {}: it is another object", row.uid)));
         }
-        let checked = document::check(state, read, Some(&row)).await?;
+        let checked = document::check(state, read, Some(&row), edit.ask()).await?;
         let mut new = document_with(&checked);
         if !finalizers.is_empty() {
             new["metadata"]["finalizers"] = json!(finalizers);
@@ -197,7 +206,7 @@ pub(crate) async fn edit(
                 if !edit.dry_run {
                     let_go(state, &edited.row, &edit.author).await?;
                 }
-                return Ok(edited);
+                return Ok(Edited { freshness, ..edited });
             }
             refused => return refused,
         }

@@ -11,10 +11,11 @@ use store::EnvironmentRow;
 
 use super::edit::document_of;
 use super::write::patched;
+use crate::document::{self, Ask};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Body, Name, Params};
 use crate::state::ApiState;
-use crate::{document, owner, wire};
+use crate::{owner, wire};
 
 /// `GET environments/{name}/plan`
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name) -> ApiResult {
@@ -32,7 +33,7 @@ pub(crate) async fn create(
     let row = state.store.get_environment(&name).await?;
     let Some(candidate) = candidate(&row, body)? else { return answer(&state, &row, None).await };
     let read = document::read(candidate, params.field_validation()?, Some(&name)).await?;
-    let checked = document::check(&state, read, Some(&row)).await?;
+    let checked = document::check(&state, read, Some(&row), Ask::Claims).await?;
     answer(&state, &row, Some(&checked.spec)).await
 }
 

@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::{ALLOW, ETAG, WARNING};
 use store::EnvironmentRow;
 
+use super::edit::Edited;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Name};
 use crate::filter::Filter;
@@ -26,8 +27,7 @@ pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> 
 
 /// `GET environments/{name}`
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
-    let row = state.store.get_environment(&name).await?;
-    let freshness = Freshness::read(&state, std::slice::from_ref(&row.account)).await?;
+    let (row, freshness) = Freshness::with_environment(&state, &name).await?;
     let mut shown =
         lists::one(Kind::Environment, wire::environment(&state, &row, &freshness, state.now()), &asking, &state)?;
     tag(&mut shown, row.resource_version);
@@ -43,8 +43,7 @@ fn tag(response: &mut Response, version: i64) {
 
 /// `GET environments/{name}/status`: the object without its spec.
 pub(crate) async fn status(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
-    let row = state.store.get_environment(&name).await?;
-    let freshness = Freshness::read(&state, std::slice::from_ref(&row.account)).await?;
+    let (row, freshness) = Freshness::with_environment(&state, &name).await?;
     let mut shown = wire::environment(&state, &row, &freshness, state.now());
     // A row to print has columns from the spec too.
     if asking.printing()?.is_none()
@@ -69,8 +68,22 @@ pub(crate) async fn answer(
     row: &EnvironmentRow,
     warnings: &[String],
 ) -> ApiResult<Response> {
-    let freshness = Freshness::read(state, std::slice::from_ref(&row.account)).await?;
-    let shown = wire::environment(state, row, &freshness, state.now());
+    let freshness = Freshness::of_account(state, &row.account).await?;
+    Ok(answer_knowing(state, code, (row, &freshness), warnings))
+}
+
+/// What an edit came to, as an answer.
+pub(crate) fn edited(state: &ApiState, edited: &Edited) -> Response {
+    answer_knowing(state, StatusCode::OK, (&edited.row, &edited.freshness), &edited.warnings)
+}
+
+fn answer_knowing(
+    state: &ApiState,
+    code: StatusCode,
+    (row, freshness): (&EnvironmentRow, &Freshness),
+    warnings: &[String],
+) -> Response {
+    let shown = wire::environment(state, row, freshness, state.now());
     let mut response = (code, Json(shown)).into_response();
     tag(&mut response, row.resource_version);
     for warning in warnings {
@@ -81,5 +94,5 @@ pub(crate) async fn answer(
             response.headers_mut().append(WARNING, value);
         }
     }
-    Ok(response)
+    response
 }

@@ -50,7 +50,7 @@ async fn make(state: &Arc<ApiState>, edit: &Edit, document: Value) -> ApiResult 
         let rule = "must not be set on an object to be created";
         return Err(ApiError::field("metadata.resourceVersion", Reason::FieldValueForbidden, rule));
     }
-    let checked = document::check(state, read, None).await?;
+    let checked = document::check(state, read, None, edit.ask()).await?;
     let metadata = &checked.environment.metadata;
     let annotated = || metadata.annotations.get(CHANGE_MESSAGE).cloned().unwrap_or_default();
     let now = state.now();
@@ -135,7 +135,7 @@ pub(crate) async fn replace(
 ) -> ApiResult {
     let edit = Edit::from(&params, &headers, actor.0)?;
     let edited = edit::edit(&state, &name, &edit, |_| Ok(document.clone())).await?;
-    read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+    Ok(read::edited(&state, &edited))
 }
 
 /// `PATCH environments/{name}`
@@ -153,7 +153,7 @@ pub(crate) async fn patch(
         other => other,
     };
     let edited = edit::edit(&state, &name, &edit, |row| patch_of(row, &patch)).await?;
-    read::answer(&state, StatusCode::OK, &edited.row, &edited.warnings).await
+    Ok(read::edited(&state, &edited))
 }
 
 /// Server-side apply: the manager's fields become what it states; what it stated before and states no more goes, unless
@@ -190,7 +190,7 @@ async fn apply(state: &Arc<ApiState>, name: &str, (mut edit, params): (Edit, &Pa
     })
     .await;
     match changed {
-        Ok(edited) => read::answer(state, StatusCode::OK, &edited.row, &edited.warnings).await,
+        Ok(edited) => Ok(read::edited(state, &edited)),
         Err(error) if error.is_not_found() => {
             wanted["metadata"]["name"] = json!(name);
             make(state, &edit, wanted).await

@@ -22,6 +22,7 @@ use super::edit::{Approved, Edit, Edited, Record, change_name};
 use crate::approvals;
 use crate::document::{self, CHANGE_MESSAGE, Checked};
 use crate::error::{ApiError, ApiResult};
+use crate::freshness::Freshness;
 use crate::happened::{About, happened};
 use crate::state::ApiState;
 
@@ -248,14 +249,24 @@ impl<'a> Writing<'a> {
     async fn hold(&self, state: &ApiState, change: NewChange) -> ApiResult<Edited> {
         if self.edit.dry_run {
             let change = shown(change, None, self.now);
-            return Ok(Edited { row: self.row.clone(), change: Some(change), warnings: self.checked.warnings.clone() });
+            return Ok(Edited {
+                row: self.row.clone(),
+                change: Some(change),
+                warnings: self.checked.warnings.clone(),
+                freshness: Freshness::default(),
+            });
         }
         let change = state.store.create_change(&change, self.now).await?;
         if change.phase == Phase::PendingApproval.to_string() {
             let message = approvals::needed(&change);
             happened(state, About::Environment(&self.row), "ApprovalNeeded", message).await;
         }
-        Ok(Edited { row: self.row.clone(), change: Some(change), warnings: self.checked.warnings.clone() })
+        Ok(Edited {
+            row: self.row.clone(),
+            change: Some(change),
+            warnings: self.checked.warnings.clone(),
+            freshness: Freshness::default(),
+        })
     }
 
     async fn write_new(&self, state: &ApiState, change: Option<NewChange>) -> ApiResult<Edited> {
@@ -294,7 +305,12 @@ impl<'a> Writing<'a> {
             ..EnvironmentUpdate::new(&self.row.name, now)
         };
         let written = state.store.update_environment(&update).await.map_err(|error| self.checked.refused(error))?;
-        Ok(Edited { row: written.environment, change: written.change, warnings: self.checked.warnings.clone() })
+        Ok(Edited {
+            row: written.environment,
+            change: written.change,
+            warnings: self.checked.warnings.clone(),
+            freshness: Freshness::default(),
+        })
     }
 
     /// What a dry run shows: the object as it would be, with the version it has.
@@ -313,7 +329,7 @@ impl<'a> Writing<'a> {
         }
         let revision = self.spec_changed.then_some(row.revision);
         let change = change.map(|new| shown(new, revision, self.now));
-        Edited { row, change, warnings: self.checked.warnings.clone() }
+        Edited { row, change, warnings: self.checked.warnings.clone(), freshness: Freshness::default() }
     }
 }
 

@@ -17,16 +17,21 @@ pub(crate) fn environment(state: &ApiState, row: &EnvironmentRow, freshness: &Fr
     meta.labels = Some(row.labels.clone()).filter(|labels| !labels.is_empty());
     meta.annotations = Some(row.annotations.clone()).filter(|annotations| !annotations.is_empty());
     meta.finalizers = Some(row.finalizers.clone()).filter(|finalizers| !finalizers.is_empty());
-    meta.managed_fields =
-        serde_json::from_value(row.managed_fields.clone()).ok().filter(|all: &Vec<_>| !all.is_empty());
     meta.deletion_timestamp = row.deletion_requested_at.map(Time);
-    json!({
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": meta,
-        "spec": row.spec,
-        "status": environment_status(state, row, freshness, now),
-    })
+    let mut meta = json!(meta);
+    // Stored as Kubernetes' type says it, but for a time: that may be a client's, and is whatever it sent.
+    let timed = |entry: &Value| entry["time"].as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok());
+    if row.managed_fields.as_array().is_some_and(|all| !all.is_empty() && all.iter().all(timed)) {
+        meta["managedFields"] = row.managed_fields.clone();
+    }
+    // Put together by hand: `json!` would serialise the documents anew, and this is done for every read.
+    Value::Object(Map::from_iter([
+        ("apiVersion".to_owned(), json!(API_VERSION)),
+        ("kind".to_owned(), json!(KIND)),
+        ("metadata".to_owned(), meta),
+        ("spec".to_owned(), row.spec.clone()),
+        ("status".to_owned(), environment_status(state, row, freshness, now)),
+    ]))
 }
 
 /// What the daemon last said, with the revision, the pause, the age of the observations, and a word when nobody

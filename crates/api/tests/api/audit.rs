@@ -45,7 +45,7 @@ async fn every_accepted_write_is_told_and_no_dry_run_or_refused_one() {
     ann(Method::POST, &format!("{ENVIRONMENTS}?dryRun=All"), document.clone()).await.expect(201);
     let created = ann(Method::POST, ENVIRONMENTS, document.clone()).await;
     created.expect(201);
-    ann(Method::POST, ENVIRONMENTS, document).await.refusal(422);
+    ann(Method::POST, ENVIRONMENTS, document).await.refusal(409);
     ann(Method::PATCH, PROD, json!({ "spec": { "no": 1 } })).await.refusal(422);
     let count = |n: i64| json!({ "spec": { "services": { "event-service": { "desiredCount": n } } } });
     ann(Method::PATCH, PROD, count(3)).await.expect(200);

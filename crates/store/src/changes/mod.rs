@@ -10,11 +10,12 @@ use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use crate::audit::{Act, change_fields, masked_patch};
+use crate::environments::EnvironmentRow;
 use crate::error::{Error, Result};
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
 use crate::pool::{Store, transact};
-use crate::rows::{FromStoreRow, at, at_optional, document, optional_timestamp, timestamp};
+use crate::rows::{FromStoreRow, at, at_optional, document, micros, optional_timestamp, timestamp};
 use crate::types::{Page, PageRequest, Precondition};
 
 pub use moves::{ChangeMove, ChangeWrite};
@@ -174,6 +175,38 @@ pub struct ChangeFilter {
 }
 
 impl ChangeRow {
+    /// A record that is written with a new spec, still without a version.
+    pub(crate) fn new(new: &NewChange, environment: &EnvironmentRow, now: Timestamp) -> Self {
+        let new = new.clone();
+        Self {
+            uid: Uuid::new_v4(),
+            name: new.name,
+            environment: new.environment,
+            environment_uid: Some(environment.uid),
+            resource_version: 0,
+            phase: new.phase,
+            origin: new.origin,
+            apply: new.apply,
+            author: new.author,
+            message: new.message,
+            patch: new.patch,
+            plan: new.plan,
+            plan_hash: new.plan_hash,
+            approvals: json!([]),
+            requires: new.requires,
+            waiting: Value::Null,
+            outcome: new.outcome,
+            revision: Some(environment.revision),
+            base_revision: new.base_revision,
+            generation: Some(environment.generation),
+            field_manager: new.field_manager,
+            applied_at: new.applied_at.map(micros),
+            created_at: micros(now),
+            expires_at: new.expires_at.map(micros),
+            finished_at: new.finished_at.map(micros),
+        }
+    }
+
     /// What an update of the record tells: not its author's doing, but of whoever says so now.
     pub(crate) fn moved(&self, update: &ChangeUpdate) -> Act<'_> {
         Act { author: None, diff: change_fields(update), details: Value::Null, ..self.told("update") }

@@ -1,6 +1,7 @@
 //! Environments: desired state with its history and claims, and the status next to it. Documents are opaque here; what
 //! they mean, which claims a spec makes and what a status says is the callers' business.
 
+mod at_once;
 mod claims;
 mod lifecycle;
 mod read;

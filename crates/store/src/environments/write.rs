@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::at_once;
 use super::claims::replace_in;
 use super::rows::{EnvironmentRow, KIND};
 use crate::approvals::{NewApproval, approve_in};
@@ -24,7 +25,7 @@ use crate::events::{NewEvent, write_events_in};
 use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, attempt};
 use crate::revisions::{RevisionRow, insert_revision};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Claim, Fence, Precondition};
@@ -200,7 +201,13 @@ impl Store {
     /// # Errors
     /// `AlreadyExists`, `ClaimedBy` (all conflicts at once).
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Written> {
-        transact!(self, Operation::CreateEnvironment, |tx| create_in(tx, new, self.origin()))
+        self.timed(Operation::CreateEnvironment, async {
+            match at_once::create(self.pool(), new, self.origin()).await? {
+                Some(written) => Ok(written),
+                None => attempt!(self, |tx| create_in(tx, new, self.origin())),
+            }
+        })
+        .await
     }
 
     /// Changes labels, annotations, finalizers and spec. What is equal to the stored value is not written; if nothing
@@ -209,7 +216,13 @@ impl Store {
     /// # Errors
     /// `NotFound`, `Conflict`, `ClaimedBy` (all conflicts at once).
     pub async fn update_environment(&self, update: &EnvironmentUpdate<'_>) -> Result<Written> {
-        transact!(self, Operation::UpdateEnvironment, |tx| update_in(tx, update, self.origin()))
+        self.timed(Operation::UpdateEnvironment, async {
+            match at_once::update(self.pool(), update, self.origin()).await? {
+                Some(written) => Ok(written),
+                None => attempt!(self, |tx| update_in(tx, update, self.origin())),
+            }
+        })
+        .await
     }
 }
 
@@ -368,7 +381,7 @@ fn approved(approvals: &[NewApproval]) -> Value {
 }
 
 /// What a write of an environment tells; with a new spec, who and why.
-fn told<'a>(
+pub(super) fn told<'a>(
     environment: &'a EnvironmentRow,
     change: Option<&'a ChangeRow>,
     spec: Option<(&'a str, &'a str)>,

@@ -9,6 +9,8 @@ mod postgres;
 mod support;
 
 #[cfg(test)]
+mod at_once;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod changes;

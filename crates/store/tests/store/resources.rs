@@ -1,7 +1,7 @@
 //! Managed resources: only what differs is written.
 
 use serde_json::{Value, json};
-use store::{Error, Freshness, ManagedResourceRow, PageRequest, ResourceFilter, ResourceUpsert};
+use store::{AccountFreshness, Error, Freshness, ManagedResourceRow, PageRequest, ResourceFilter, ResourceUpsert};
 use uuid::Uuid;
 
 use crate::postgres::test_database;
@@ -136,7 +136,19 @@ async fn a_sweeps_freshness_is_joined_and_bumps_nothing() {
     assert_eq!(sweeps, [("Alarm", at(9)), ("EcsService", at(2))]);
     assert!(store.sweeps(&["other".to_owned()]).await.unwrap().is_empty());
 
+    let (row, known) = store.get_environment_fresh("prod").await.unwrap();
+    assert_eq!(row, store.get_environment("prod").await.unwrap());
+    assert!(known.attended);
+    let mut found: Vec<_> = known.sweeps.iter().map(|row| (row.kind.as_str(), row.observed_at)).collect();
+    found.sort_unstable();
+    assert_eq!(found, [("Alarm", at(9)), ("EcsService", at(2))]);
+    assert_eq!(store.account_freshness(ACCOUNT).await.unwrap(), known);
+    assert_eq!(store.account_freshness("other").await.unwrap(), AccountFreshness::default());
+    let missing = store.get_environment_fresh("other").await;
+    assert!(matches!(missing, Err(Error::NotFound { .. })), "{missing:?}");
+
     expire_lease(&db.pool).await;
+    assert!(!store.get_environment_fresh("prod").await.unwrap().1.attended);
     let stale = store.write_freshness(&fence, &[sweep("Alarm", 10)]).await;
     assert!(matches!(stale, Err(Error::StaleEpoch { .. })));
 }
