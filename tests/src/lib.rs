@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod figures;
 pub mod hand;
 pub mod inventory;
+pub mod machine;
 pub mod programs;
 pub mod proxy;
 pub mod say;

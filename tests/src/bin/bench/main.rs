@@ -2,7 +2,6 @@
 //! its own. `cargo xtask bench` builds all three programs and runs this.
 
 mod fewest;
-mod machine;
 mod simaws_process;
 mod steady;
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use e2e::daemon::Daemon;
 use e2e::figures::Figure;
+use e2e::machine;
 use e2e::say::print;
 use e2e::wait::until;
 use testkit::postgres::TestDb;
 use tokio::time::{Instant, interval};
 
+use crate::Args;
 use crate::fewest::fewest;
 use crate::simaws_process::SimawsProcess;
-use crate::{Args, machine};
 
 /// The daemon's own default.
 const SLOW: Duration = Duration::from_secs(120);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use e2e::figures::{Figure, report};
+use e2e::machine::{cpu_seconds, peak_mib};
 use e2e::say::{print, say};
 use sqlx::PgPool;
 use testkit::postgres::test_database;
@@ -76,6 +77,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // A thousand watchers are a thousand connections here too.
+    api::raise_descriptor_limit(&api::ServeConfig::default());
     let args = Args::parse();
     let done = match &args.command {
         Some(Command::Serve { database }) => server::serve(database).await.map(|()| ExitCode::SUCCESS),
@@ -96,6 +99,7 @@ async fn run(args: &Args) -> Result<Vec<Figure>> {
     for index in 0..most {
         create(&mut client, &document(&own(index))).await?;
     }
+    attended(&database.pool).await?;
     let example = own(0);
     update(&mut client, &example, 5).await?;
     let pgbench = Pgbench::new(&database.url, &database.pool, &example).await?;
@@ -125,6 +129,26 @@ async fn run(args: &Args) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// The account as it is with an owner at work: a lease, and every kind observed in every region. Reads join both.
+async fn attended(pool: &PgPool) -> Result<()> {
+    let kinds: Vec<String> = kinds::registry().kinds().map(|kind| kind.name().to_string()).collect();
+    sqlx::query(
+        "INSERT INTO leases (shard, holder, epoch, acquired_at, renewed_at, expires_at)
+         SELECT DISTINCT account, 'bench', 1, now(), now(), now() + interval '1 day' FROM claims",
+    )
+    .execute(pool)
+    .await?;
+    sqlx::query(
+        "INSERT INTO sweeps (account, region, kind, observed_at)
+         SELECT account, region, kind, now()
+         FROM (SELECT DISTINCT account, region FROM claims) places, unnest($1::text[]) AS kind",
+    )
+    .bind(kinds)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// A figure of a server that may lose what it acknowledged would say nothing.
 async fn durable(pool: &PgPool) -> Result<()> {
     for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
@@ -143,6 +167,7 @@ async fn writing(
     pool: &PgPool,
 ) -> Result<Option<Figure>> {
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (before, mut made) = (cpu_seconds(server.pid()?)?, 0.0);
     for round in 0..args.rounds {
         // Both begin alike: nothing is left to be written back.
         sqlx::query("CHECKPOINT").execute(pool).await?;
@@ -154,13 +179,16 @@ async fn writing(
         let time = Duration::from_secs(args.seconds);
         let rate = writes::rate(&server.address, write, clients, time, &format!("c{clients}r{round}")).await?;
         ours.push(rate);
+        made += rate * time.as_secs_f64();
         theirs.extend(baseline);
         ratios.extend(baseline.map(|baseline| rate / baseline));
     }
     let what = if write == Write::Create { "creates" } else { "updates" };
     let (ours, theirs, ratio) = (median(&mut ours), median(&mut theirs), median(&mut ratios));
     print(&format!(
-        "{what}, {clients} clients: {ours:.0}/s by the API, {theirs:.0}/s by pgbench; ratios {ratios:.2?}, median {ratio:.2}"
+        "{what}, {clients} clients: {ours:.0}/s by the API, {theirs:.0}/s by pgbench; ratios {ratios:.2?}, median {ratio:.2}; \
+         {:.2} ms of CPU each in the API",
+        (cpu_seconds(server.pid()?)? - before) * 1e3 / made
     ));
     Ok(pgbench.map(|_| Figure {
         what: format!("durable {what} a second, {clients} clients"),
@@ -179,9 +207,15 @@ async fn reading(args: &Args, server: &Server, environments: usize) -> Result<Fi
     let names: Vec<String> = (0..environments).map(own).collect();
     // The first seconds make connections and prepare statements.
     reads::times(&server.address, &names, args.rate, Duration::from_secs(2)).await?;
+    let before = cpu_seconds(server.pid()?)?;
     let times = reads::times(&server.address, &names, args.rate, Duration::from_secs(20)).await?;
+    let each = (cpu_seconds(server.pid()?)? - before) * 1e3 / times.len() as f64;
     let [half, most, worst] = [0.5, 0.99, 1.0].map(|part| reads::quantile(&times, part));
-    print(&format!("{} GETs at {}/s: p50 {half:.2?}, p99 {most:.2?}, worst {worst:.2?}", times.len(), args.rate));
+    print(&format!(
+        "{} GETs at {}/s: p50 {half:.2?}, p99 {most:.2?}, worst {worst:.2?}; {each:.2} ms of CPU each in the API",
+        times.len(),
+        args.rate
+    ));
     Ok(Figure {
         what: format!("GET of an environment, p99 at {}/s", args.rate),
         is: format!("{:.2} ms", most.as_secs_f64() * 1e3),
@@ -243,11 +277,4 @@ async fn fill(environments: usize, server: &Server, pool: &PgPool) -> Result<()>
         ended.context("a writer")??;
     }
     Ok(())
-}
-
-/// `VmHWM` of `/proc/<pid>/status`, proc(5).
-fn peak_mib(pid: u32) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM is there")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
 }

@@ -12,17 +12,17 @@ fn status_mib(pid: u32, field: &str) -> Result<f64> {
 }
 
 /// Resident memory now, in MiB.
-pub(crate) fn rss_mib(pid: u32) -> Result<f64> {
+pub fn rss_mib(pid: u32) -> Result<f64> {
     status_mib(pid, "VmRSS")
 }
 
 /// The most resident memory so far, in MiB.
-pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
+pub fn peak_mib(pid: u32) -> Result<f64> {
     status_mib(pid, "VmHWM")
 }
 
 /// Seconds on a processor so far, in user and kernel mode.
-pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; utime and stime are fields 14 and 15, the name being field 2.
     let after = text.rsplit(')').next().context("a name in parentheses")?;
