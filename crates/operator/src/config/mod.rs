@@ -252,7 +252,7 @@ pub enum ConfigError {
 /// The variable that holds the file's text itself, for where there is no file to mount (ECS).
 const DOCUMENT: &str = "EVENTCHAIN_CONFIG_DOCUMENT";
 
-/// Reads the configuration from a file or [`DOCUMENT`], if one is given, and the process's environment.
+/// Reads the configuration from a file or `EVENTCHAIN_CONFIG_DOCUMENT`, if one is given, and the process's environment.
 pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let (document, variables): (Vec<_>, Vec<_>) = variables.partition(|(name, _)| name == DOCUMENT);
     let document = document.into_iter().map(|(_, text)| text).find(|text| !text.trim().is_empty());
