@@ -1,5 +1,7 @@
 //! Commands that go on: `get -w`, `wait`, `delete`, `replace --force`.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::super::super::support::{ENVIRONMENTS, small};
@@ -8,6 +10,9 @@ use super::program::Kubectl;
 use super::program::Version::New;
 use super::reading::two;
 use super::writing::document;
+
+/// Between two changes, where kubectl does not say that it watches.
+const PAUSE: Duration = Duration::from_millis(200);
 
 async fn label(server: &Server, name: &str, value: &str) {
     let patch = json!({ "metadata": { "labels": { "step": value } } });
@@ -28,10 +33,19 @@ pub(super) async fn follows(kubectl: &Kubectl, server: &Server) {
 
     let mut one = kubectl.start("get env alpha -w -L step");
     one.line_with("alpha").await;
-    // The list is printed, the watch is opened after it; what the user changes first must not be lost.
-    for step in ["1", "2", "3"] {
+    // Of one object kubectl prints what it got, then watches, and drops the first event, which tells it how the object is:
+    // what is changed in between is not seen. So changes go on until one is.
+    for n in 0.. {
+        label(server, "alpha", &format!("s{n}")).await;
+        if tokio::time::timeout(PAUSE, one.line_with("alpha")).await.is_ok() {
+            break;
+        }
+    }
+    label(server, "alpha", "1").await;
+    while !one.line_with("alpha").await.trim_end().ends_with(" 1") {}
+    for step in ["2", "3"] {
         label(server, "alpha", step).await;
-        let line = one.line_with("alpha").await;
+        let line = one.line().await;
         assert!(line.trim_end().ends_with(step), "{line}");
     }
 
@@ -50,7 +64,7 @@ pub(super) async fn follows(kubectl: &Kubectl, server: &Server) {
     let line = loop {
         label(server, "gamma", "x").await;
         label(server, "gamma", "y").await;
-        if let Ok(line) = tokio::time::timeout(std::time::Duration::from_millis(200), only.line()).await {
+        if let Ok(line) = tokio::time::timeout(PAUSE, only.line()).await {
             break line;
         }
     };
