@@ -22,7 +22,7 @@ const TRANSACTION_ATTEMPTS: u32 = 5;
 
 /// A connection that lay idle for longer is tried out before it is used: the server may have gone meanwhile, and it takes
 /// longer than this to come back. One that was just used is not, since that would double the round trips of a busy store.
-const TRIED_OUT_AFTER: Duration = Duration::from_millis(100);
+const TRIED_OUT_AFTER: Duration = Duration::from_millis(20);
 
 /// Enough for every subscriber to be slow for a while; a lagging one is told so and looks at everything again.
 const NOTIFICATION_BUFFER: usize = 1024;
