@@ -50,7 +50,22 @@ pub(crate) async fn plan(
     patience: Duration,
 ) -> ApiResult<Value> {
     let body = spec.map_or_else(|| json!({}), |spec| json!({ "spec": spec }));
-    let token = ask(state, place, RequestKind::Plan, body, patience).await?;
+    answer(state, place, RequestKind::Plan, body, patience).await
+}
+
+/// What is wrong, and what shows it; read freshly from AWS. Changes nothing.
+pub(crate) async fn diagnosis(state: &ApiState, place: (&str, &str), patience: Duration) -> ApiResult<Value> {
+    answer(state, place, RequestKind::Diagnosis, json!({}), patience).await
+}
+
+async fn answer(
+    state: &ApiState,
+    place: (&str, &str),
+    kind: RequestKind,
+    body: Value,
+    patience: Duration,
+) -> ApiResult<Value> {
+    let token = ask(state, place, kind, body, patience).await?;
     let answer = state.store.wait_for_answer(token, patience).await?;
     let Some(answer) = answer else {
         let waited = patience.as_secs();
@@ -59,7 +74,7 @@ pub(crate) async fn plan(
     match answer.get("error") {
         None | Some(Value::Null) => Ok(answer),
         Some(error) => {
-            let message = error.get("message").and_then(Value::as_str).unwrap_or("the plan could not be made");
+            let message = error.get("message").and_then(Value::as_str).unwrap_or("the owner could not answer");
             Err(ApiError::unavailable(message))
         }
     }

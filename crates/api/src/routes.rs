@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::access::reviews;
-use crate::environments::{actions, approve, delete, plan, read, write};
+use crate::environments::{actions, approve, delete, diagnosis, plan, read, write};
 use crate::state::ApiState;
 use crate::{
     access, audit, changes, discovery, events, managed_resources, middleware, namespaces, openapi, operators, pages,
@@ -42,6 +42,7 @@ fn api_routes() -> Router<Arc<ApiState>> {
             get(read::status).put(read::status_is_not_written).patch(read::status_is_not_written),
         )
         .route("/environments/{name}/plan", get(plan::get).post(plan::create))
+        .route("/environments/{name}/diagnosis", get(diagnosis::get))
         .route("/environments/{name}/reconcile", post(actions::reconcile))
         .route("/environments/{name}/pause", post(actions::pause))
         .route("/environments/{name}/resume", post(actions::resume))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use model::{
-    ActError, AwsAccountId, Class, Effect, Observation, ObserveError, Region, ResourceKey, SharedObject, Step,
+    ActError, AwsAccountId, Class, Effect, Finding, Observation, ObserveError, Region, ResourceKey, SharedObject, Step,
 };
 
 /// Where calls go: one account, one region. And when: a provider asks no clock.
@@ -88,6 +88,12 @@ pub trait Provider<T>: Send + Sync {
 
     /// Carries out one step. `token` is the idempotency token of this mutation, for APIs that take one.
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, token: &str) -> Result<Acted, ActError>;
+
+    /// Looks further into an object that is there, when somebody asks what is wrong: what sweeps do not read. Reads only,
+    /// in a few calls.
+    async fn diagnose(&self, _scope: &Scope, _key: &ObserveKey, _observed: &T) -> Result<Vec<Finding>, ObserveError> {
+        Ok(Vec::new())
+    }
 }
 
 /// A [`Provider`] with its type erased.
@@ -99,6 +105,13 @@ pub trait ErasedProvider: Send + Sync {
     async fn read(&self, scope: &Scope, key: &ObserveKey) -> Result<Observation<SharedObject>, ObserveError>;
     /// [`Provider::act`].
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, token: &str) -> Result<Acted, ActError>;
+    /// [`Provider::diagnose`].
+    async fn diagnose(
+        &self,
+        scope: &Scope,
+        key: &ObserveKey,
+        observed: &SharedObject,
+    ) -> Result<Vec<Finding>, ObserveError>;
 }
 
 /// Wraps a [`Provider`].
@@ -127,6 +140,18 @@ impl<T: model::Object, P: Provider<T>> ErasedProvider for Erased<T, P> {
 
     async fn act(&self, scope: &Scope, key: &ObserveKey, step: &Step, token: &str) -> Result<Acted, ActError> {
         self.provider.act(scope, key, step, token).await
+    }
+
+    async fn diagnose(
+        &self,
+        scope: &Scope,
+        key: &ObserveKey,
+        observed: &SharedObject,
+    ) -> Result<Vec<Finding>, ObserveError> {
+        match observed.as_any().downcast_ref::<T>() {
+            Some(observed) => self.provider.diagnose(scope, key, observed).await,
+            None => Err(no_object("diagnose", "an object of another kind")),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::graph::Follow;
 use kinds::provider::ErasedProvider;
 use kinds::{Acted, ObserveKey, Scope};
-use model::{ActError, Class, Effect, Observation, ObserveError, ResourceKey, SharedObject, Step, Unknown};
+use model::{ActError, Class, Effect, Finding, Observation, ObserveError, ResourceKey, SharedObject, Step, Unknown};
 
 use crate::cache::Cache;
 use crate::holdings::EnvName;
@@ -159,6 +159,21 @@ impl Shared {
                 (key.clone(), observed.remove(&key.identity).unwrap_or(missing))
             })
             .collect())
+    }
+
+    /// Looks further into an object that is there, for people.
+    pub(crate) async fn diagnose(
+        &self,
+        key: &ResourceKey,
+        observed: &SharedObject,
+        now: jiff::Timestamp,
+    ) -> Result<Vec<Finding>, ObserveError> {
+        let provider = self.provider(key)?;
+        let longest = self.config.call_timeout * READ_CALLS;
+        let observe_key = ObserveKey { identity: Arc::clone(&key.identity), at: None };
+        let scope = Scope::of(key, now);
+        let diagnosis = tokio::time::timeout(longest, provider.diagnose(&scope, &observe_key, observed));
+        diagnosis.await.unwrap_or_else(|_| Err(too_long("diagnose", longest)))
     }
 
     /// Carries out one step. A call that gives no answer in time may have been carried out.

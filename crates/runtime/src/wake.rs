@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::holdings::EnvName;
+use crate::pass::diagnose::diagnose;
 use crate::pass::preview::preview;
 use crate::queue::Priority;
 use crate::shared::Shared;
@@ -198,9 +199,7 @@ impl Wake {
             }
             RequestKind::Diagnosis => {
                 let shared = Arc::clone(&self.shared);
-                let answer =
-                    json!({ "error": { "reason": "NotSupported", "message": "this release has no diagnosis" } });
-                spawn_named(&self.tracker, "diagnosis", async move { reply(&shared, request.id, &answer).await });
+                spawn_named(&self.tracker, "diagnosis", async move { answer_diagnosis(&shared, &request).await });
             }
         }
     }
@@ -219,14 +218,25 @@ impl Wake {
 }
 
 async fn answer_plan(shared: &Shared, request: &PendingRequest) {
-    let work = preview(shared, &request.environment, &request.body);
+    answer_with(shared, request, preview(shared, &request.environment, &request.body)).await;
+}
+
+async fn answer_diagnosis(shared: &Shared, request: &PendingRequest) {
+    answer_with(shared, request, diagnose(shared, &request.environment)).await;
+}
+
+async fn answer_with(
+    shared: &Shared,
+    request: &PendingRequest,
+    work: impl Future<Output = Result<Value, store::Error>>,
+) {
     let answer = match tokio::time::timeout(request.remaining, work).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(store::Error::NotFound { .. })) => {
             json!({ "error": { "reason": "NotFound", "message": format!("there is no environment {}", request.environment) } })
         }
         Ok(Err(error)) => {
-            tracing::warn!(error = %ErrorChain(&error), "a plan request failed");
+            tracing::warn!(kind = ?request.kind, error = %ErrorChain(&error), "a request failed");
             json!({ "error": { "reason": "Unavailable", "message": "the store failed" } })
         }
         // Nobody waits for it any more.

@@ -56,6 +56,46 @@ async fn a_plan_of_another_spec_shows_steps_and_holds_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_diagnosis_looks_at_everything_and_tells_the_worst_first() {
+    let rig = Rig::new().await;
+    let colours = [("one", "red"), ("two", "rust"), ("three", "haunted"), ("four", "blue lid")];
+    rig.declare("prod", spec(&colours, json!({}))).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let before = (rig.row("prod").await, rig.cloud.writes().len());
+    let found = |answer: &serde_json::Value| -> Vec<String> {
+        let shown = |one: &serde_json::Value| {
+            let word = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+            format!("{} {} {}", word(&one["severity"]), word(&one["reason"]), word(&one["resource"]["identity"]))
+        };
+        answer["findings"].as_array().unwrap().iter().map(shown).collect()
+    };
+    let answer = rig.ask(RequestKind::Diagnosis, "prod", json!({})).await;
+    assert_eq!(found(&answer), ["Warning NotLookedInto three", "Warning Rust two"]);
+    assert_eq!(answer["findings"][0]["evidence"][0]["source"], "fake:Touch");
+    assert_eq!(answer["summary"], json!({ "errors": 0, "warnings": 2, "infos": 0 }));
+    assert_eq!(answer["generation"], 1);
+    assert_eq!((rig.row("prod").await, rig.cloud.writes().len()), before, "it changes nothing");
+
+    let since = before.0.created_at;
+    let pause = store::Pause { reason: "sale".to_owned(), owner: "alice".to_owned(), until: None, since };
+    rig.store.set_pause("prod", store::Precondition::default(), Some(&pause)).await.unwrap();
+    rig.cloud.tamper("one", |live| live.state = "broken".to_owned());
+    rig.cloud.tamper("two", |live| live.colour = "green".to_owned());
+    let answer = rig.ask(RequestKind::Diagnosis, "prod", json!({})).await;
+    assert_eq!(
+        found(&answer),
+        ["Error Broken one", "Warning NotLookedInto three", "Warning Paused two", "Info Paused -"],
+        "{answer}"
+    );
+    rig.cloud.fail_sweeps(Some(model::Class::Denied));
+    let answer = rig.ask(RequestKind::Diagnosis, "prod", json!({})).await;
+    let unread = found(&answer).iter().filter(|line| line.starts_with("Error NotRead")).count();
+    assert_eq!(unread, 4, "the lid is not even looked for: {answer}");
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spec_that_cannot_be_used_and_an_unknown_environment_are_said() {
     let rig = Rig::new().await;
     rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
@@ -65,8 +105,8 @@ async fn a_spec_that_cannot_be_used_and_an_unknown_environment_are_said() {
     assert_eq!(answer["error"]["reason"], "InvalidSpec");
     let answer = rig.ask(RequestKind::Plan, "nowhere", json!({})).await;
     assert_eq!(answer["error"]["reason"], "NotFound");
-    let answer = rig.ask(RequestKind::Diagnosis, "prod", json!({})).await;
-    assert_eq!(answer["error"]["reason"], "NotSupported");
+    let answer = rig.ask(RequestKind::Diagnosis, "nowhere", json!({})).await;
+    assert_eq!(answer["error"]["reason"], "NotFound");
     runtime.shutdown().await;
 }
 

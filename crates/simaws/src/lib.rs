@@ -54,6 +54,7 @@ pub mod shape {
 pub mod hand {
     pub use crate::application_autoscaling::hand as application_autoscaling;
     pub use crate::ecs::hand as ecs;
+    pub use crate::elbv2::hand as elbv2;
     pub use crate::rds::hand as rds;
 }
 

@@ -31,6 +31,11 @@ const NOT_SEEN: &[(&str, &str, &str)] = &[
     ("RdsSnapshotCopy", "rds:AddTagsToResource", "tags given at creation: the same"),
     ("RdsSnapshotCopy", "kms:CreateGrant", "the key of the copy: the same"),
     ("RdsSnapshotCopy", "kms:DescribeKey", "the key of the copy: the same"),
+    (
+        "TargetGroup",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "when somebody asks what is wrong: a_diagnosis_tells_which_targets_get_no_traffic_and_why",
+    ),
 ];
 
 fn declared(kind: &str) -> &'static [&'static str] {

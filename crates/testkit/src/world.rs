@@ -19,7 +19,9 @@ use kinds::aws::AwsCloud;
 use kinds::provider::{Cloud, ObserveKey, Scope};
 use model::observation::Unknown;
 use model::schedule::Windows;
-use model::{AwsAccountId, Environment, Observation, ObserveError, ResourceKey, ResourcePlan, SharedObject, Step};
+use model::{
+    AwsAccountId, Environment, Finding, Observation, ObserveError, ResourceKey, ResourcePlan, SharedObject, Step,
+};
 use serde_json::Value;
 use simaws::{Clock, Sim, Timings};
 
@@ -206,6 +208,18 @@ impl World {
         self.note_calls(key.kind.as_str(), mark);
         self.known.set(key.clone(), observation.clone());
         observation
+    }
+
+    /// What its kind finds that looks further into a node that is known to be there.
+    pub async fn diagnose(&mut self, key: &ResourceKey) -> Vec<Finding> {
+        let provider = self.cloud.provider(key.kind.as_str()).expect("the kind is served");
+        let observation = self.known(key);
+        let object = observation.present().expect("it is there");
+        let mark = self.mark();
+        let observe = ObserveKey { identity: Arc::clone(&key.identity), at: None };
+        let found = provider.diagnose(&Scope::of(key, self.now()), &observe, object).await;
+        self.note_calls(key.kind.as_str(), mark);
+        found.expect("AWS answers")
     }
 
     /// What a read that failed leaves: nothing may be concluded.

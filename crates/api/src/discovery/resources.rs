@@ -53,6 +53,7 @@ pub(crate) const ALL: &[Resource] = &[
                 &["create", "get"],
                 "What the next pass would do; with a patch or a spec, what it would do then. Changes nothing.",
             ),
+            sub("diagnosis", "Diagnosis", &["get"], "What is wrong and what shows it, looked at now. Changes nothing."),
             sub("reconcile", "Reconcile", &["create"], "Look and converge now; answers with a token."),
             sub("pause", "Pause", &["create"], "Stop changing AWS; still observe and report."),
             sub("resume", "Resume", &["create"], "End a pause."),

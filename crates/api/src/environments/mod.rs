@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod approve;
 pub(crate) mod delete;
+pub(crate) mod diagnosis;
 pub(crate) mod edit;
 mod finalizers;
 pub(crate) mod manager;

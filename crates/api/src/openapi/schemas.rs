@@ -334,6 +334,16 @@ fn actions() -> Vec<(&'static str, Value)> {
                 "hash": text("Hash of the steps that wait for an approval."),
             }),
         ),
+        (
+            "Diagnosis",
+            json!({
+                "generation": { "type": "integer", "format": "int64", "description": "Of the document that was looked at." },
+                "observedAt": text("When."),
+                "summary": free("How many findings of each severity."),
+                "findings": { "type": "array", "items": free("severity, reason, resource, message, remedy, evidence."),
+                    "description": "The worst first." },
+            }),
+        ),
         ("Reconcile", json!({ "token": text("Ask again with it."), "handled": { "type": "boolean" } })),
         (
             "Pause",

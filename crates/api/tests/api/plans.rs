@@ -35,6 +35,21 @@ async fn a_plan_is_made_by_the_owner_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_diagnosis_is_made_by_the_owner() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let path = format!("{PROD}/diagnosis");
+    assert_eq!(api.get(&path).await.refusal(503).0, "ServiceUnavailable", "nobody looks after the account");
+    let owner = api.own().await;
+    let found = json!({ "generation": 1, "summary": { "errors": 1 }, "findings": [{ "severity": "Error" }] });
+    let (answer, _) = tokio::join!(api.get(&path), owner.answer(RequestKind::Diagnosis, found));
+    let shown = answer.expect(200);
+    assert_eq!((&shown["kind"], &shown["metadata"]["name"]), (&json!("Diagnosis"), &json!("prod")));
+    assert_eq!(shown["findings"][0]["severity"], "Error");
+    assert_eq!(api.get(&format!("{ENVIRONMENTS}/nobody/diagnosis")).await.refusal(404).0, "NotFound");
+}
+
+#[tokio::test]
 async fn problems_of_a_planned_spec_need_no_owner() {
     let api = Api::new().await;
     api.create_prod().await;

@@ -22,11 +22,14 @@
 //!   was first seen (the plan remembers it).
 //! - Creation waits until the target group is attached to a load balancer: ECS refuses it before.
 //! - DRAINING is waited for; INACTIVE is absent. Load balancers added by hand stay.
+//! - Diagnosis: stopped and unhealthy tasks by cause, and the service's events of the last hour.
 //! - Limits: DescribeServices takes 10 services of one cluster; CreateService takes a client token.
 
 mod count;
 mod deploy;
 mod desired;
+#[cfg(feature = "aws")]
+mod diagnosis;
 #[cfg(feature = "aws")]
 mod errors;
 mod health;

@@ -12,6 +12,8 @@
 
 mod desired;
 #[cfg(feature = "aws")]
+mod diagnosis;
+#[cfg(feature = "aws")]
 mod errors;
 mod observed;
 mod plan;
@@ -30,6 +32,7 @@ pub const IAM_ACTIONS: &[&str] = &[
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetGroupAttributes",
     "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetHealth",
     "elasticloadbalancing:CreateTargetGroup",
     "elasticloadbalancing:ModifyTargetGroup",
     "elasticloadbalancing:ModifyTargetGroupAttributes",

@@ -5,19 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{
-    Matcher, ProtocolEnum, Tag, TargetGroup as Live, TargetGroupAttribute, TargetTypeEnum,
+    Matcher, ProtocolEnum, Tag, TargetGroup as Live, TargetGroupAttribute, TargetHealthDescription,
+    TargetHealthReasonEnum, TargetHealthStateEnum, TargetTypeEnum,
 };
 use awskit::{Aws, RegionClients, TokenGuard, not_tried};
 use jiff::{SignedDuration, Timestamp};
 use model::observation::Unknown;
-use model::{ActError, Class, Observation, ObserveError, Step, Tags};
+use model::{ActError, Class, Finding, Observation, ObserveError, Step, Tags};
 
+use super::diagnosis::{self, Member};
 use super::errors::classify;
 use super::{Action, HealthCheck, Observed};
 use crate::provider::{Acted, ObserveKey, Observed as Batch, Provider as KindProvider, Scope, instruction, no_object};
 
 const DESCRIBE: &str = "elasticloadbalancing:DescribeTargetGroups";
 const ATTRIBUTES: &str = "elasticloadbalancing:DescribeTargetGroupAttributes";
+const HEALTH: &str = "elasticloadbalancing:DescribeTargetHealth";
 const DESCRIBE_TAGS: &str = "elasticloadbalancing:DescribeTags";
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 
@@ -321,5 +324,34 @@ impl KindProvider<Observed> for Provider {
             }
         };
         Ok(Acted { request_id, at: None })
+    }
+
+    async fn diagnose(
+        &self,
+        scope: &Scope,
+        _key: &ObserveKey,
+        observed: &Observed,
+    ) -> Result<Vec<Finding>, ObserveError> {
+        let clients = self.aws.region(&scope.account, &scope.region).await?;
+        let answer = clients
+            .read(HEALTH, classify, || clients.elbv2.describe_target_health().target_group_arn(&observed.arn).send())
+            .await?;
+        let members: Vec<Member> = answer.target_health_descriptions().iter().map(member).collect();
+        Ok(diagnosis::findings(observed, &members))
+    }
+}
+
+fn member(described: &TargetHealthDescription) -> Member {
+    let health = described.target_health();
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let target = described.target().map(|target| match target.port() {
+        Some(port) => format!("{}:{port}", target.id().unwrap_or("?")),
+        None => text(target.id()),
+    });
+    Member {
+        target: target.unwrap_or_default(),
+        state: text(health.and_then(|health| health.state()).map(TargetHealthStateEnum::as_str)),
+        reason: text(health.and_then(|health| health.reason()).map(TargetHealthReasonEnum::as_str)),
+        description: text(health.and_then(|health| health.description())),
     }
 }

@@ -202,4 +202,24 @@ mod on_aws {
         assert_eq!((known.len(), known.iter().filter(|known| **known).count()), (2, 1));
         assert_eq!(world.sim.calls().count(ELB, "DescribeTags"), 3, "the batch, and each by itself");
     }
+
+    #[tokio::test]
+    async fn a_diagnosis_tells_which_targets_get_no_traffic_and_why() {
+        let mut world = World::new().await;
+        let environment = fixtures::environment(fixtures::document(&world.load_balancer));
+        let graph = world.graph(&environment);
+        world.converge(&environment, &graph).await;
+        let key = graph.nodes().iter().find(|node| node.key.kind.as_str() == "TargetGroup").expect("one").key.clone();
+        assert_eq!(world.diagnose(&key).await, [], "every target is healthy");
+        let there = world.sim.with("123456789012", "us-east-1", |ctx| {
+            simaws::hand::elbv2::answer_health_checks(ctx, &key.identity, Some(502))
+        });
+        assert!(there);
+        let found = world.diagnose(&key).await;
+        assert_eq!((found.len(), &*found[0].reason), (1, "TargetsUnhealthy"));
+        assert_eq!(found[0].severity, model::Severity::Error, "none is left");
+        assert_eq!(found[0].message, "2 of 2 targets: unhealthy; 0 healthy");
+        assert!(found[0].evidence[0].said.contains("[502]"), "{found:?}");
+        assert!(found[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("/health")), "{found:?}");
+    }
 }

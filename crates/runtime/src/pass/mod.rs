@@ -6,6 +6,7 @@
 
 mod act;
 mod converge;
+pub(crate) mod diagnose;
 mod document;
 mod events;
 mod govern;

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::Snapshot;
 use engine::guard::Guard;
 use engine::plan::EnvironmentContext;
+use engine::{EnvironmentPlan, Snapshot};
 use futures::StreamExt as _;
 use model::env::{Metadata, Mode};
 use model::{Observation, ResourceKey, SharedObject, Unknown};
@@ -20,7 +20,8 @@ use crate::keys;
 use crate::look::Start;
 use crate::shared::Shared;
 
-const READS_AT_ONCE: usize = 8;
+/// Calls to AWS on behalf of one request.
+pub(super) const READS_AT_ONCE: usize = 8;
 
 /// Answers a plan request: `{ "spec": … }` for a given spec, `{}` for the stored one.
 pub(crate) async fn preview(shared: &Shared, environment: &str, body: &Value) -> Result<Value, store::Error> {
@@ -39,40 +40,50 @@ pub(crate) async fn preview(shared: &Shared, environment: &str, body: &Value) ->
         Ok(document) => document,
         Err(error) => return Ok(json!({ "error": { "reason": "InvalidSpec", "message": error.to_string() } })),
     };
-    let rows = match &row {
-        Some(row) => rows(shared, row).await?,
-        None => BTreeMap::new(),
-    };
-    let deleting = row.as_ref().is_some_and(|row| row.deletion_requested_at.is_some());
-    let leaving = leaving(&document.graph, &rows, deleting);
-    let mut snapshot = observe(shared, &document).await;
-    observe_leaving(shared, &leaving, &mut snapshot).await;
-    answer(shared, row.as_ref(), &document, &Known { rows, deleting, leaving, snapshot }).await
+    let known = look(shared, row.as_ref(), &document).await?;
+    answer(shared, row.as_ref(), &document, &known).await
 }
 
 /// What an answer rests on, besides the document.
-struct Known {
+pub(super) struct Known {
     rows: BTreeMap<ResourceKey, ManagedResourceRow>,
     /// The environment is on its way out.
-    deleting: bool,
+    pub(super) deleting: bool,
     leaving: BTreeMap<ResourceKey, Leaving>,
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
 }
 
-async fn rows(
+/// Looks freshly at everything that is declared or on its way out.
+pub(super) async fn look(
     shared: &Shared,
-    row: &EnvironmentRow,
-) -> Result<BTreeMap<ResourceKey, ManagedResourceRow>, store::Error> {
-    let stored = shared.store.resources_of(row.uid).await?;
-    Ok(stored.into_iter().filter_map(|(key, resource)| Some((keys::from_store(&key)?, resource))).collect())
+    row: Option<&EnvironmentRow>,
+    document: &Document,
+) -> Result<Known, store::Error> {
+    let rows = match row {
+        Some(row) => rows(shared, row).await?,
+        None => BTreeMap::new(),
+    };
+    let deleting = row.is_some_and(|row| row.deletion_requested_at.is_some());
+    let leaving = leaving(&document.graph, &rows, deleting);
+    let mut snapshot = observe(shared, document).await;
+    observe_leaving(shared, &leaving, &mut snapshot).await;
+    Ok(Known { rows, deleting, leaving, snapshot })
 }
 
-async fn answer(
+/// What stands in the way of steps, as the guard sees it, and what is planned.
+pub(super) struct Planned<'a> {
+    pub(super) guard: Guard<'a>,
+    pub(super) plan: EnvironmentPlan,
+}
+
+/// Plans, and hands both to `with`.
+pub(super) async fn planned<T>(
     shared: &Shared,
     row: Option<&EnvironmentRow>,
     document: &Document,
     known: &Known,
-) -> Result<Value, store::Error> {
+    with: impl FnOnce(&Planned<'_>) -> T,
+) -> Result<T, store::Error> {
     let now = shared.clock.now();
     let (memory, adopted_now) = remembered(&known.rows, document.generation);
     let policy = &document.environment.spec.policy;
@@ -101,7 +112,25 @@ async fn answer(
         generation: document.generation,
         approved: &approved,
     };
-    let mut shown = plan_json(&guard, &plan);
+    Ok(with(&Planned { guard, plan }))
+}
+
+async fn rows(
+    shared: &Shared,
+    row: &EnvironmentRow,
+) -> Result<BTreeMap<ResourceKey, ManagedResourceRow>, store::Error> {
+    let stored = shared.store.resources_of(row.uid).await?;
+    Ok(stored.into_iter().filter_map(|(key, resource)| Some((keys::from_store(&key)?, resource))).collect())
+}
+
+async fn answer(
+    shared: &Shared,
+    row: Option<&EnvironmentRow>,
+    document: &Document,
+    known: &Known,
+) -> Result<Value, store::Error> {
+    let shown = planned(shared, row, document, known, |planned| plan_json(&planned.guard, &planned.plan));
+    let mut shown = shown.await?;
     shown["removed"] = Value::Array(removed(known, document));
     Ok(shown)
 }

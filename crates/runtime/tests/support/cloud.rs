@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use kinds::provider::{Acted, Cloud, Erased, ErasedProvider, ObserveKey, Observed, Provider, Scope};
 use model::observation::Unknown;
-use model::{ActError, AwsAccountId, Class, Effect, Observation, ObserveError, Step, Tags};
+use model::{ActError, AwsAccountId, Class, Effect, Finding, Observation, ObserveError, Severity, Step, Tags};
 use serde::Deserialize as _;
 use tokio::sync::Notify;
 
@@ -123,7 +123,8 @@ impl FakeCloud {
 
     /// All writes so far: `PaintCrate one`.
     pub(crate) fn writes(&self) -> Vec<String> {
-        self.calls().into_iter().filter(|call| !call.starts_with("observe ") && !call.starts_with("read ")).collect()
+        let is_read = |call: &str| ["observe ", "read ", "diagnose "].iter().any(|word| call.starts_with(word));
+        self.calls().into_iter().filter(|call| !is_read(call)).collect()
     }
 
     pub(crate) fn tokens(&self) -> Vec<String> {
@@ -234,6 +235,19 @@ impl Provider<Seen> for FakeProvider {
             return Err(observe_error(class, "fake:Describe"));
         }
         Ok(self.look(&state, key).map_or(Observation::Absent, Observation::Present))
+    }
+
+    async fn diagnose(&self, _: &Scope, key: &ObserveKey, seen: &Seen) -> Result<Vec<Finding>, ObserveError> {
+        self.cloud.lock().calls.push(format!("diagnose {} {}", self.kind, key.identity));
+        match seen.colour.as_str() {
+            "rust" => Ok(vec![Finding::new(Severity::Warning, "Rust", "it rusts").shown_by(
+                "fake:Touch",
+                "it is rough",
+                None,
+            )]),
+            "haunted" => Err(observe_error(Class::Denied, "fake:Touch")),
+            _ => Ok(Vec::new()),
+        }
     }
 
     async fn act(&self, _: &Scope, key: &ObserveKey, step: &Step, token: &str) -> Result<Acted, ActError> {

@@ -86,6 +86,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         ip_address_type: input.text("IpAddressType").unwrap_or("ipv4").to_owned(),
         check: HealthCheck::standard().with(input)?,
         attributes: std::collections::BTreeMap::new(),
+        answers: None,
         targets: std::collections::BTreeMap::new(),
     };
     let now = ctx.now();

@@ -7,6 +7,7 @@
 mod attributes;
 mod balancers;
 mod groups;
+pub mod hand;
 mod listeners;
 mod shapes;
 mod state;

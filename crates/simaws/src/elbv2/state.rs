@@ -47,6 +47,8 @@ pub(crate) struct TargetGroup {
     pub(crate) check: HealthCheck,
     /// Attributes that differ from the defaults.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The code that the application answers its health check with; none: it answers as it should.
+    pub(crate) answers: Option<u16>,
     /// By (id, port).
     pub(crate) targets: BTreeMap<(String, i64), Target>,
 }

@@ -1,4 +1,5 @@
-//! Members of target groups. Health follows from the time of registration: there is no traffic and no check.
+//! Members of target groups. Health follows from the time of registration, and from what a hand said that the application
+//! answers: there is no traffic and no check.
 use jiff::Timestamp;
 
 use super::{State, Target, no_group};
@@ -54,16 +55,20 @@ pub(super) fn deregister(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
 fn health(
     target: &Target,
     attached: bool,
+    answers: Option<u16>,
     now: Timestamp,
-) -> (&'static str, Option<&'static str>, Option<&'static str>) {
+) -> (&'static str, Option<&'static str>, Option<String>) {
     if target.gone_at.is_some() {
         let text = "Target deregistration is in progress";
-        ("draining", Some("Target.DeregistrationInProgress"), Some(text))
+        ("draining", Some("Target.DeregistrationInProgress"), Some(text.to_owned()))
     } else if !attached {
         let text = "Target group is not configured to receive traffic from the load balancer";
-        ("unused", Some("Target.NotInUse"), Some(text))
+        ("unused", Some("Target.NotInUse"), Some(text.to_owned()))
     } else if now < target.healthy_at {
-        ("initial", Some("Elb.RegistrationInProgress"), Some("Target registration is in progress"))
+        ("initial", Some("Elb.RegistrationInProgress"), Some("Target registration is in progress".to_owned()))
+    } else if let Some(code) = answers {
+        let text = format!("Health checks failed with these codes: [{code}]");
+        ("unhealthy", Some("Target.ResponseCodeMismatch"), Some(text))
     } else {
         ("healthy", None, None)
     }
@@ -75,9 +80,10 @@ pub(super) fn describe_health(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
     let state = ctx.state::<State>();
     let attached = state.attached(arn);
     let group = state.groups.get_mut(arn).ok_or_else(no_group)?;
+    let answers = group.answers;
     group.targets.retain(|_, t| t.gone_at.is_none_or(|at| at > now));
     let row =
-        |id: &str, port: i64, zone: Option<&String>, (state, reason, text): (&str, Option<&str>, Option<&str>)| {
+        |id: &str, port: i64, zone: Option<&String>, (state, reason, text): (&str, Option<&str>, Option<String>)| {
             doc! {
                 "Target" => doc! { "Id" => id, "Port" => port, "AvailabilityZone" => zone },
                 "HealthCheckPort" => port.to_string(),
@@ -86,17 +92,19 @@ pub(super) fn describe_health(ctx: &mut Ctx<'_>, input: &Doc) -> Outcome {
         };
     let asked = input.list("Targets");
     if asked.is_empty() {
-        let rows =
-            group.targets.iter().map(|((id, port), t)| row(id, *port, t.zone.as_ref(), health(t, attached, now)));
+        let rows = group
+            .targets
+            .iter()
+            .map(|((id, port), t)| row(id, *port, t.zone.as_ref(), health(t, attached, answers, now)));
         return Ok(doc! { "TargetHealthDescriptions" => rows.collect::<Doc>() });
     }
     let rows = asked.iter().map(|t| {
         let (id, port) = (t.need("Id"), t.int("Port").unwrap_or(group.port));
         match group.targets.get(&(id.to_owned(), port)) {
-            Some(there) => row(id, port, there.zone.as_ref(), health(there, attached, now)),
+            Some(there) => row(id, port, there.zone.as_ref(), health(there, attached, answers, now)),
             None => {
                 let text = "Target is not registered to the target group";
-                row(id, port, None, ("unused", Some("Target.NotRegistered"), Some(text)))
+                row(id, port, None, ("unused", Some("Target.NotRegistered"), Some(text.to_owned())))
             }
         }
     });

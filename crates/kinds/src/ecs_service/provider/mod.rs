@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use aws_sdk_ecs::types::{LaunchType, Service, ServiceField};
+use aws_sdk_ecs::types::{DesiredStatus, LaunchType, Service, ServiceField};
 use awskit::{Aws, RegionClients, not_tried};
 use model::observation::Unknown;
-use model::{ActError, Class, Effect, Observation, ObserveError, Step};
+use model::{ActError, Class, Effect, Finding, Observation, ObserveError, Step};
 
 use self::convert::{deployment_configuration, has_trouble, load_balancer, network_configuration, observed, tag_list};
 use self::diagnose::stopped_reason;
+use super::diagnosis;
 use super::errors::classify;
 use super::{Action, Create, DeploymentSettings, Observed, Update};
 use crate::provider::{Acted, ObserveKey, Observed as Batch, Provider as KindProvider, Scope, instruction, no_object};
@@ -56,7 +57,7 @@ impl Provider {
     }
 
     /// Adds why the newest tasks stopped, when some fail. What cannot be found out is left out.
-    async fn diagnose(&self, clients: &RegionClients, cluster: &str, name: &str, observed: &mut Observed) {
+    async fn explain(&self, clients: &RegionClients, cluster: &str, name: &str, observed: &mut Observed) {
         if !has_trouble(observed) {
             return;
         }
@@ -231,7 +232,7 @@ impl KindProvider<Observed> for Provider {
             return Ok(Observation::Absent);
         };
         let mut observed = self.observed(live).ok_or_else(|| no_object(DESCRIBE, "a service without ARN"))?;
-        self.diagnose(&clients, cluster, name, &mut observed).await;
+        self.explain(&clients, cluster, name, &mut observed).await;
         Ok(Observation::Present(observed))
     }
 
@@ -251,5 +252,20 @@ impl KindProvider<Observed> for Provider {
             }
         };
         Ok(Acted { request_id, at: None })
+    }
+
+    async fn diagnose(
+        &self,
+        scope: &Scope,
+        key: &ObserveKey,
+        observed: &Observed,
+    ) -> Result<Vec<Finding>, ObserveError> {
+        let clients = self.aws.region(&scope.account, &scope.region).await?;
+        let (cluster, name) = split(&key.identity);
+        let stopped = diagnose::tasks(&clients, cluster, name, DesiredStatus::Stopped).await?;
+        let running = diagnose::tasks(&clients, cluster, name, DesiredStatus::Running).await?;
+        let services = describe(&clients, cluster, &[name]).await?;
+        let events = services.first().map(diagnose::events).unwrap_or_default();
+        Ok(diagnosis::findings(observed, &stopped, &running, &events, scope.now))
     }
 }

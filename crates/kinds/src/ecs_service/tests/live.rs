@@ -346,3 +346,24 @@ async fn a_circuit_breaker_that_does_not_roll_back_is_put_as_declared_either_way
         assert_eq!((&live["enable"], &live["rollback"]), (&json!(on), &json!(on)));
     }
 }
+
+#[tokio::test]
+async fn a_diagnosis_tells_why_tasks_stop_and_what_helps() {
+    use simaws::hand::ecs::{Fate, crash, decide_image};
+    let mut stage = Stage::converged().await;
+    assert_eq!(stage.world.diagnose(&service("event-service")).await, [], "nothing is wrong");
+    let crashed = stage.world.sim.with("123456789012", "us-east-1", |ctx| {
+        decide_image(ctx, "event-service", Fate::Exits);
+        crash(ctx, "eventchain-cluster", "eventchain-event-service", 2)
+    });
+    assert_eq!(crashed.map(|ids| ids.len()), Some(2));
+    stage.world.sweep(&stage.graph).await;
+    let found = stage.world.diagnose(&service("event-service")).await;
+    let exited = found.iter().find(|finding| finding.reason == "ContainerExited").expect("they ended by themselves");
+    assert_eq!(exited.severity, model::Severity::Error);
+    assert!(exited.message.starts_with("2 tasks stopped") && exited.message.ends_with("of 2 tasks run"), "{exited:?}");
+    assert_eq!(exited.evidence.len(), 2);
+    assert!(exited.evidence[0].said.contains("exited with code"), "{exited:?}");
+    assert!(exited.remedy.as_ref().is_some_and(|remedy| remedy.contains("log group")));
+    assert_eq!(stage.world.diagnose(&service("api-gateway")).await, [], "it is another's trouble");
+}
