@@ -12,12 +12,14 @@ use model::schedule::{WindowState, Windows};
 use serde_json::{Value, json};
 use store::{ChangeLink, ChangeRow, ChangeUpdate, EnvironmentRow, EnvironmentUpdate, NewApproval, Precondition};
 
+use crate::access::scope;
 use crate::document;
 use crate::environments::edit::{self, Approved, Edit, Record};
 use crate::environments::manager::Manager;
 use crate::environments::write::patched;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::FieldValidation;
+use crate::filter::labels;
 use crate::happened::{About, happened};
 use crate::owner;
 use crate::state::ApiState;
@@ -48,6 +50,11 @@ pub(crate) async fn approve(state: &Arc<ApiState>, name: &str, given: &Given) ->
     if change.environment_uid.is_some_and(|uid| uid != row.uid) {
         let why = format!("Environment {:?} is another one now", row.name);
         return Err(ApiError::conflict(CHANGE, name, why));
+    }
+    // Every approval, and not the last one alone: it must be allowed by the labels before and after the change.
+    scope::check_labels(&row.labels)?;
+    if change.generation.is_none() {
+        scope::check_labels(&labels(&patched(&row, &change.patch)))?;
     }
     let requires = required(&change, &row);
     requires.admit(&change.author, &given.by).map_err(|refusal| forbidden(name, &refusal.to_string()))?;

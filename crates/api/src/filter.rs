@@ -60,7 +60,8 @@ fn at<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(object, |value, field| value.get(field))
 }
 
-fn labels(object: &Value) -> BTreeMap<String, String> {
+/// The labels of an object as it is shown.
+pub(crate) fn labels(object: &Value) -> BTreeMap<String, String> {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     labels.into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()

@@ -10,6 +10,8 @@ use model::problem::Reason;
 use serde_json::{Value, json};
 use store::{Page, PageRequest};
 
+use crate::access::scope;
+use crate::access::sight::Sight;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Params};
 use crate::filter::Filter;
@@ -31,7 +33,7 @@ pub(crate) async fn list(state: &Arc<ApiState>, kind: Kind, filter: Filter, aski
         // A watch from there would miss something: then the list is of no use either.
         state.store.changes_since(version, &[kind.name()], 1).await?;
     }
-    let mut page = read(state, kind, &filter, &wanted.page).await?;
+    let mut page = read(state, kind, (&filter, &asking.sight), &wanted.page).await?;
     // Names of events say nothing: a list that is read whole is told in the order in which it happened.
     if kind == Kind::Event && wanted.page.after.is_none() && page.next.is_none() {
         page.items.sort_by_cached_key(Object::happened_at);
@@ -46,7 +48,8 @@ pub(crate) async fn selected(
     filter: &Filter,
     params: &Params,
 ) -> ApiResult<Page<Object>> {
-    read(state, kind, filter, &Wanted::from(params)?.page).await
+    let sight = Sight { scope: scope::current(), ..Sight::default() };
+    read(state, kind, (filter, &sight), &Wanted::from(params)?.page).await
 }
 
 /// One object in the form that is asked for.
@@ -58,8 +61,13 @@ pub(crate) fn one(kind: Kind, object: Value, asking: &Asking, state: &ApiState) 
 }
 
 /// Reads on until there are as many as are wanted, or no more.
-async fn read(state: &Arc<ApiState>, kind: Kind, filter: &Filter, wanted: &PageRequest) -> ApiResult<Page<Object>> {
-    if objects::selects(kind, filter) {
+async fn read(
+    state: &Arc<ApiState>,
+    kind: Kind,
+    (filter, sight): (&Filter, &Sight),
+    wanted: &PageRequest,
+) -> ApiResult<Page<Object>> {
+    if sight.is_everything() && objects::selects(kind, filter) {
         return objects::page(state, kind, filter, wanted).await;
     }
     let limit = wanted.limit.map_or(usize::MAX, |limit| limit as usize);
@@ -69,8 +77,13 @@ async fn read(state: &Arc<ApiState>, kind: Kind, filter: &Filter, wanted: &PageR
         let page = objects::page(state, kind, filter, &request).await?;
         // The first page's: what a watch from there shows again is never too little.
         let resource_version = *version.get_or_insert(page.resource_version);
+        let known = if sight.is_everything() {
+            Arc::default()
+        } else {
+            state.labels.at_least(state, page.resource_version).await?
+        };
         for item in page.items {
-            if !filter.matches(&item.shown) {
+            if !filter.matches(&item.shown) || !sight.lists(kind, &item, &known) {
                 continue;
             }
             if items.len() == limit {

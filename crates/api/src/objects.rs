@@ -10,6 +10,7 @@ use store::{
     LabelRequirement, LeaseRow, LoggedChange, ManagedResourceRow, OperatorRow, Page, PageRequest, ResourceFilter,
     RevisionRow,
 };
+use uuid::Uuid;
 
 use crate::error::{ApiError, ApiResult};
 use crate::filter::Filter;
@@ -120,6 +121,8 @@ impl Kind {
 pub(crate) struct Object {
     /// Its place in the store's order.
     pub(crate) place: String,
+    /// The environment that it belongs to, or is.
+    pub(crate) environment: Option<Uuid>,
     pub(crate) shown: Value,
 }
 
@@ -176,37 +179,37 @@ fn read<T: DeserializeOwned>(row: Value) -> ApiResult<T> {
 
 fn environment(state: &ApiState, joined: &Joined, row: &EnvironmentRow) -> Object {
     let shown = wire::environment(state, row, &joined.freshness, state.now());
-    Object { place: row.name.clone(), shown }
+    Object { place: row.name.clone(), environment: Some(row.uid), shown }
 }
 
 fn change(row: &ChangeRow) -> Object {
-    Object { place: row.name.clone(), shown: wire::change(row) }
+    Object { place: row.name.clone(), environment: row.environment_uid, shown: wire::change(row) }
 }
 
 fn revision(row: &RevisionRow) -> Object {
     let place = format!("{}/{}", row.environment, row.revision);
-    Object { place, shown: wire::revision(row) }
+    Object { place, environment: Some(row.environment_uid), shown: wire::revision(row) }
 }
 
 fn managed_resource(state: &ApiState, row: &ManagedResourceRow) -> Object {
     let shown = wire::managed_resource(row, state.now());
-    Object { place: row.name.clone(), shown }
+    Object { place: row.name.clone(), environment: Some(row.environment_uid), shown }
 }
 
 fn operator(joined: &Joined, row: &OperatorRow) -> Object {
-    Object { place: String::new(), shown: wire::operator(row, &joined.leases) }
+    Object { place: String::new(), environment: None, shown: wire::operator(row, &joined.leases) }
 }
 
 fn namespace(row: &OperatorRow) -> Object {
-    Object { place: String::new(), shown: wire::namespace(row) }
+    Object { place: String::new(), environment: None, shown: wire::namespace(row) }
 }
 
 fn audit_entry(row: &AuditRow) -> Object {
-    Object { place: row.name(), shown: wire::audit_entry(row, None, 0) }
+    Object { place: row.name(), environment: row.environment_uid, shown: wire::audit_entry(row, None, 0) }
 }
 
 fn event(row: &EventRow) -> Object {
-    Object { place: row.name.clone(), shown: wire::event(row) }
+    Object { place: row.name.clone(), environment: row.environment_uid, shown: wire::event(row) }
 }
 
 /// Whether the store selects by all that the filter says, so that a page of the store's is a page of the list.
@@ -272,7 +275,12 @@ pub(crate) async fn page(
             };
             let page = store.list_audit(&filter, request).await?;
             let shown = audit::shown(state, &page.items).await?;
-            let items = page.items.iter().zip(shown).map(|(row, shown)| Object { place: row.name(), shown }).collect();
+            let object = |(row, shown): (&AuditRow, Value)| Object {
+                place: row.name(),
+                environment: row.environment_uid,
+                shown,
+            };
+            let items = page.items.iter().zip(shown).map(object).collect();
             Page { items, resource_version: page.resource_version, next: page.next }
         }
         Kind::Event => {

@@ -10,6 +10,7 @@ use model::condition::{Condition, ConditionStatus, ConditionType};
 use serde::Deserialize as _;
 use store::{EnvironmentFilter, EnvironmentRow, PageRequest};
 
+use crate::access::scope;
 use crate::error::ApiResult;
 use crate::freshness::Freshness;
 use crate::state::ApiState;
@@ -29,7 +30,9 @@ pub(crate) const PLAIN_PAGE: &str = "default-src 'none'; style-src 'unsafe-inlin
 
 /// `GET /`
 pub(crate) async fn index(State(state): State<Arc<ApiState>>) -> ApiResult {
-    let page = state.store.list_environments(&EnvironmentFilter::default(), &PageRequest::default()).await?;
+    let mut page = state.store.list_environments(&EnvironmentFilter::default(), &PageRequest::default()).await?;
+    let scope = scope::current();
+    page.items.retain(|row| scope.permits_labels(&row.labels));
     let operator = state.store.get_operator().await?;
     let freshness = Freshness::of_all(&state).await?;
     let now = state.now();

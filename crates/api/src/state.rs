@@ -12,6 +12,7 @@ use telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
+use crate::access::sight::LabelCache;
 use crate::audit::Refusals;
 use crate::freshness::Observes;
 use crate::watch::Feeds;
@@ -63,6 +64,8 @@ pub struct ApiState {
     pub(crate) watches: Feeds,
     /// What each environment needs observed.
     pub(crate) observes: Observes,
+    /// The labels by which it is seen who may see what.
+    pub(crate) labels: LabelCache,
     /// Refused requests that are being counted.
     pub(crate) refusals: Refusals,
 }
@@ -120,6 +123,7 @@ impl ApiState {
             config: ApiConfig::default(),
             watches: Feeds::new(stop.clone()),
             observes: Observes::default(),
+            labels: LabelCache::default(),
             refusals: Refusals::new(stop),
         }
     }

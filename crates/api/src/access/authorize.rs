@@ -1,7 +1,7 @@
 //! In front of every handler: whether whoever asks may do what he asks for, and for which environments.
 //!
-//! An object that somebody may not even see is not there for him: 404, as for a name that nobody uses. One that he may see
-//! and not touch is 403, with the reason. Lists and watches are answered, and show what may be seen (`lists`, `watch`).
+//! An object that somebody may not see is 403 by its name, as in Kubernetes, with the reason; nothing of it is told. Lists
+//! and watches are answered, and show what may be seen (`lists`, `watch`).
 
 use std::sync::Arc;
 
@@ -76,11 +76,7 @@ async fn allowed(state: &ApiState, policy: &Policy, who: &Identity, asked: &Aske
                 Found::OfNone => None,
             };
             let object = found.as_ref().map_or(Object::Installation, Object::Of);
-            if let Err(why) = policy.decide(who, &action, object) {
-                let seen = Action::new("get", &action.group, &action.resource, "");
-                let visible = policy.decide(who, &seen, object).is_ok();
-                return Err(if visible { refuse(why) } else { ApiError::not_found(kind.name(), name) });
-            }
+            policy.decide(who, &action, object).map_err(refuse)?;
         }
         (Belonging::Environment(_) | Belonging::Everybody, _) => {}
     }
@@ -105,7 +101,7 @@ pub(super) fn belonging(action: &Action) -> Belonging {
         // One of them is read alone; a list of them shows none to those who may see some environments.
         Some(Kind::Operator) if action.name.is_none() => Belonging::Everybody,
         Some(Kind::Namespace) => Belonging::Everybody,
-        Some(Kind::Operator | Kind::AuditEntry) | None => Belonging::Installation,
+        Some(Kind::Operator) | None => Belonging::Installation,
         Some(kind) => Belonging::Environment(kind),
     }
 }
@@ -143,7 +139,11 @@ pub(super) async fn find(state: &ApiState, kind: Kind, name: &str) -> ApiResult<
                 Err(error) => Err(error),
             }
         }
-        Kind::Operator | Kind::AuditEntry | Kind::Namespace => Ok(None),
+        Kind::AuditEntry => match name.parse() {
+            Ok(sequence) => store.get_audit(sequence).await.map(|row| row.environment_uid),
+            Err(_) => return Ok(Found::Nothing),
+        },
+        Kind::Operator | Kind::Namespace => Ok(None),
     };
     match uid {
         Err(store::Error::NotFound { .. }) => Ok(Found::Nothing),

@@ -17,6 +17,7 @@ mod policy;
 mod rates;
 pub(crate) mod reviews;
 pub(crate) mod scope;
+pub(crate) mod sight;
 mod tokens;
 
 use std::net::IpAddr;

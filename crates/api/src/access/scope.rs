@@ -27,6 +27,11 @@ pub(super) async fn within<T>(scope: Scope, refusal: String, handler: impl Futur
     CURRENT.scope(Within { scope, refusal }, handler).await
 }
 
+/// The scope of the request under way.
+pub(crate) fn current() -> Scope {
+    CURRENT.try_with(|within| within.scope.clone()).unwrap_or(Scope::Everything)
+}
+
 /// Refuses to make, or to make of something, an environment with such labels: whoever may write only some environments
 /// must not take another one, nor let one out of hand.
 pub(crate) fn check_labels(labels: &Labels) -> Result<(), ApiError> {

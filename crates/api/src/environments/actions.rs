@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::edit::{self, Edit, document_of, if_match};
 use super::read;
+use crate::access::scope;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Acting, Actor, Body, Name, Params};
 use crate::happened::{About, happened};
@@ -201,8 +202,13 @@ pub(crate) async fn rollback(
     if edit.message.is_empty() {
         edit.message = format!("rollback to revision {}", wanted.revision);
     }
-    state.store.get_environment(&name).await?;
+    let row = state.store.get_environment(&name).await?;
     let revision = match state.store.get_revision(&name, wanted.revision).await {
+        // Whoever may reach only some environments does not reach the one that had this name before.
+        Ok(other) if other.environment_uid != row.uid && !scope::current().is_everything() => {
+            let rule = format!("Environment {name:?} has no revision {}", wanted.revision);
+            return Err(ApiError::field("revision", Reason::FieldValueNotFound, rule));
+        }
         Err(store::Error::NotFound { .. }) => {
             let rule = format!("Environment {name:?} has no revision {}", wanted.revision);
             return Err(ApiError::field("revision", Reason::FieldValueNotFound, rule));

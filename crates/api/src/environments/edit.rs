@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::finalizers;
 use super::manager::Manager;
 use super::writing::Writing;
+use crate::access::scope;
 use crate::apply::Managed;
 use crate::document::{self, Ask, Checked};
 use crate::error::{ApiError, ApiResult};
@@ -172,6 +173,8 @@ pub(crate) async fn edit(
     loop {
         attempt += 1;
         let (row, freshness) = Freshness::with_environment(state, name).await?;
+        // Before anything is made of it, or told.
+        scope::check_labels(&row.labels)?;
         let document = make(&row)?;
         // Clients send back what they read; what they changed there is meant.
         let given = document.pointer("/metadata/managedFields").filter(|given| !given.is_null());

@@ -4,6 +4,8 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use super::{Accept, Params};
+use crate::access::sight::Sight;
+use crate::access::{How, Identity, scope};
 use crate::error::{ApiError, ApiResult};
 use crate::tables::{Include, Printing};
 
@@ -12,6 +14,8 @@ use crate::tables::{Include, Printing};
 pub(crate) struct Asking {
     pub(crate) params: Params,
     pub(crate) accept: Accept,
+    /// What may be shown.
+    pub(crate) sight: Sight,
 }
 
 impl Asking {
@@ -28,6 +32,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Asking {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = Params::from_request_parts(parts, state).await?;
         let Ok(accept) = Accept::from_request_parts(parts, state).await;
-        Ok(Self { params, accept })
+        let identity = parts.extensions.get::<Identity>().filter(|identity| identity.how != How::Unchecked);
+        let sight = Sight {
+            scope: scope::current(),
+            until: identity.and_then(|identity| identity.expires_at),
+            user: identity.map(|identity| identity.name.clone()),
+        };
+        Ok(Self { params, accept, sight })
     }
 }

@@ -23,12 +23,20 @@ const BATCH: u32 = 500;
 const POLL: Duration = Duration::from_secs(1);
 /// Streams at once in one process, unless configured otherwise.
 const MOST_WATCHES: usize = 10_000;
+/// Of one known user: nobody takes all places.
+const MOST_WATCHES_OF_A_USER: usize = 2_500;
+
+/// A place for a stream: among all, and among those of its user.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for as long as the stream lasts, and given back by being dropped")]
+pub(super) struct Place(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 /// The feeds of a process, started when the first stream wants one.
 #[derive(Debug, Clone)]
 pub(crate) struct Feeds {
     by_kind: Arc<Mutex<HashMap<Kind, Feed>>>,
     places: Arc<Semaphore>,
+    by_user: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
     stop: CancellationToken,
 }
 
@@ -58,12 +66,22 @@ pub(super) struct Subscription {
 
 impl Feeds {
     pub(crate) fn new(stop: CancellationToken) -> Self {
-        Self { by_kind: Arc::default(), places: Arc::new(Semaphore::new(MOST_WATCHES)), stop }
+        Self { by_kind: Arc::default(), by_user: Arc::default(), places: Arc::new(Semaphore::new(MOST_WATCHES)), stop }
     }
 
     /// A place for one more stream.
-    pub(super) fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+    pub(super) fn enter(&self, user: Option<&str>) -> Option<Place> {
+        let of_user = match user {
+            None => None,
+            Some(user) => {
+                let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+                by_user.retain(|_, places| places.available_permits() < MOST_WATCHES_OF_A_USER);
+                let places = by_user.entry(user.to_owned());
+                let places = places.or_insert_with(|| Arc::new(Semaphore::new(MOST_WATCHES_OF_A_USER)));
+                Some(Arc::clone(places).try_acquire_owned().ok()?)
+            }
+        };
+        Some(Place(Arc::clone(&self.places).try_acquire_owned().ok()?, of_user))
     }
 
     /// Ends every stream.

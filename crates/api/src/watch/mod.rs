@@ -19,6 +19,7 @@ use model::problem::Reason;
 
 pub(crate) use feed::Feeds;
 
+use crate::access::sight::{AllKnown, Sight};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Asking, Params};
 use crate::filter::Filter;
@@ -42,6 +43,8 @@ pub(crate) struct Wish {
     /// How long the stream goes on.
     pub(crate) limit: Duration,
     pub(crate) printing: Option<Printing>,
+    /// What may be told.
+    pub(crate) sight: Sight,
 }
 
 /// Whether a list is to go on as a watch.
@@ -51,13 +54,14 @@ pub(crate) fn asked(params: &Params) -> ApiResult<bool> {
 
 impl Wish {
     /// Whether an object is wanted.
-    fn wants(&self, object: &Object) -> bool {
-        self.filter.matches(&object.shown)
+    fn wants(&self, object: &Object, known: &AllKnown) -> bool {
+        self.filter.matches(&object.shown) && self.sight.sees(self.kind, object, known)
     }
 
     /// Whether an object can begin or cease to be wanted.
     fn may_flip(&self) -> bool {
-        self.filter.may_flip()
+        // An environment's labels may change; what belongs to one goes with it, and then the stream ends.
+        self.filter.may_flip() || (!self.sight.is_everything() && self.kind == Kind::Environment)
     }
 
     pub(crate) fn from(kind: Kind, filter: Filter, asking: &Asking) -> ApiResult<Self> {
@@ -90,6 +94,7 @@ impl Wish {
             bookmarks: params.flag("allowWatchBookmarks")?,
             limit: limit.map_or(LONGEST, |limit| limit.min(LONGEST)),
             printing: asking.printing()?,
+            sight: asking.sight.clone(),
         })
     }
 }
@@ -119,7 +124,12 @@ pub(crate) async fn begin(state: &Arc<ApiState>, mut wish: Wish) -> ApiResult<Re
         },
         None => {}
     }
-    let place = state.watches.enter().ok_or_else(|| {
+    if let Some(until) = wish.sight.until {
+        let left = Duration::try_from(until.duration_since(state.now())).unwrap_or_default();
+        // Whoever may no longer ask is no longer told; a second is the least that a stream is good for.
+        wish.limit = wish.limit.min(left.max(Duration::from_secs(1)));
+    }
+    let place = state.watches.enter(wish.sight.user.as_deref()).ok_or_else(|| {
         let message = "too many watches at once; try again shortly";
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).retry_after(1)
     })?;

@@ -12,15 +12,16 @@ use http::StatusCode;
 use serde_json::Value;
 use store::{LoggedEvent, PageRequest};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Wish;
-use super::feed::{Subscription, Told};
+use super::feed::{Place, Subscription, Told};
 use super::frame::{self, Changed};
+use crate::access::sight::{AllKnown, farewell};
 use crate::error::{ApiError, ApiResult};
-use crate::objects::{self, Joined, Object};
+use crate::objects::{self, Joined, Kind, Object};
 use crate::state::ApiState;
 
 /// Lines that wait for a client.
@@ -38,7 +39,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub(super) fn open(
     state: &Arc<ApiState>,
     wish: Wish,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
     let (lines, receive) = mpsc::channel(WAITING);
     // Before anything is read, so that nothing falls in between.
@@ -53,6 +54,7 @@ pub(super) fn open(
         sent: HashMap::new(),
         horizon: 0,
         matched: HashMap::new(),
+        known: None,
     };
     tokio::spawn(async move {
         watcher.run(stop).await;
@@ -87,6 +89,8 @@ struct Watcher {
     horizon: i64,
     /// Whether an object matched when it was last seen; kept only for filters that an object can enter and leave.
     matched: HashMap<String, bool>,
+    /// By which it is seen what may be told; kept only for those who may not be told everything.
+    known: Option<Arc<AllKnown>>,
 }
 
 impl Watcher {
@@ -107,8 +111,9 @@ impl Watcher {
 
     /// Never ends well: an endless list.
     async fn watch(&mut self) -> Going<Infallible> {
-        if self.wish.from.is_none() {
-            self.tell_what_there_is().await?;
+        match self.wish.from {
+            None => self.tell_what_there_is().await?,
+            Some(from) => self.look_back(from).await?,
         }
         self.catch_up().await?;
         if self.wish.initial_end {
@@ -123,7 +128,7 @@ impl Watcher {
                     Ok(Told::Gap) | Err(RecvError::Lagged(_)) => self.catch_up().await?,
                     Err(RecvError::Closed) => return Err(End::Left),
                 },
-                _ = bookmarks.tick(), if self.wish.bookmarks => self.mark().await?,
+                _ = bookmarks.tick(), if self.wish.bookmarks || self.known.is_some() => self.mark().await?,
             }
         }
     }
@@ -136,11 +141,12 @@ impl Watcher {
             let page = objects::page(&self.state, kind, &self.wish.filter, &request).await.map_err(End::Told)?;
             self.at = *first.get_or_insert(page.resource_version);
             self.horizon = page.resource_version;
+            self.look(page.resource_version).await?;
             for item in page.items {
                 let object = &item.shown;
                 let name = text(object, "/metadata/name");
                 let version = text(object, "/metadata/resourceVersion").parse().unwrap_or_default();
-                let wanted = self.wish.wants(&item);
+                let wanted = self.wants(&item);
                 self.sent.insert(name.clone(), version);
                 if self.wish.may_flip() {
                     self.matched.insert(name, wanted);
@@ -202,8 +208,14 @@ impl Watcher {
         } else if !self.sent.is_empty() {
             self.sent = HashMap::new();
         }
+        self.look(changed.version).await?;
         if let Some(event) = self.event(changed).await? {
-            let line = changed.line(event, self.wish.kind, self.wish.printing.as_ref(), self.state.now());
+            let (kind, printing, now) = (self.wish.kind, self.wish.printing.as_ref(), self.state.now());
+            let line = if self.sees(&changed.object) {
+                changed.line(event, kind, printing, now)
+            } else {
+                frame::line(event, kind, &farewell(&changed.object.shown), printing, now)
+            };
             self.send(line).await?;
         }
         // Last: what was not sent whole is read again.
@@ -214,7 +226,7 @@ impl Watcher {
     /// What the event is to this client: an object that no longer matches is deleted to it, one that begins to is added.
     async fn event(&mut self, changed: &Changed) -> Going<Option<&'static str>> {
         let exists = changed.event != LoggedEvent::Deleted;
-        let wanted = self.wish.wants(&changed.object);
+        let wanted = self.wants(&changed.object);
         if !self.wish.may_flip() {
             return Ok(wanted.then(|| changed.event.into()));
         }
@@ -245,10 +257,11 @@ impl Watcher {
         loop {
             let read = async {
                 let before = self.state.store.logged_before(kind.name(), &changed.name, changed.version).await?;
-                let Some(before) = before else { return Ok(true) };
+                // To whom not everything is told, the end of what he may never have seen is not told either.
+                let Some(before) = before else { return Ok(self.sees(&changed.object)) };
                 let joined = Joined::read(&self.state, kind).await?;
                 let before: Object = objects::of_entry(&self.state, kind, &joined, &before)?;
-                Ok::<_, ApiError>(self.wish.wants(&before))
+                Ok::<_, ApiError>(self.wants(&before))
             };
             match read.await {
                 Ok(matched) => return Ok(matched),
@@ -269,7 +282,51 @@ impl Watcher {
             }
         }
         self.at = self.at.max(told);
+        self.look(self.at).await?;
+        if !self.wish.bookmarks {
+            return Ok(());
+        }
         self.send(frame::bookmark(self.wish.kind, self.at, false, self.wish.printing.as_ref())).await
+    }
+
+    fn wants(&self, object: &Object) -> bool {
+        self.known
+            .as_ref()
+            .map_or_else(|| self.wish.wants(object, &AllKnown::new()), |known| self.wish.wants(object, known))
+    }
+
+    fn sees(&self, object: &Object) -> bool {
+        let none = AllKnown::new();
+        self.wish.sight.sees(self.wish.kind, object, self.known.as_deref().unwrap_or(&none))
+    }
+
+    /// Brings what is known of labels up to a version. When an environment came into sight or went out of it, what belongs
+    /// to it did too: the client lists again, rather than be told of all of it.
+    async fn look(&mut self, version: i64) -> Going {
+        if self.wish.sight.is_everything() || self.wish.kind == Kind::Environment {
+            return Ok(());
+        }
+        let known = loop {
+            match self.state.labels.at_least(&self.state, version).await {
+                Ok(known) => break known,
+                // As with the log: the stream stays open and goes on when the database is back.
+                Err(_) => sleep(RETRY).await,
+            }
+        };
+        let before = self.known.replace(Arc::clone(&known));
+        let news = before.filter(|before| !Arc::ptr_eq(before, &known));
+        if news.is_some_and(|before| self.wish.sight.changed(&before, &known)) {
+            return Err(sight_changed());
+        }
+        Ok(())
+    }
+
+    /// The same for the time before the stream, from which the client's list is.
+    async fn look_back(&mut self, from: i64) -> Going {
+        self.look(from).await?;
+        let Some(known) = &self.known else { return Ok(()) };
+        let changed = self.wish.sight.changed_since(&self.state, from, known).await.map_err(End::Told)?;
+        if changed { Err(sight_changed()) } else { Ok(()) }
     }
 
     async fn send(&self, line: Bytes) -> Going {
@@ -278,6 +335,10 @@ impl Watcher {
             Ok(Err(_)) | Err(_) => Err(End::Left),
         }
     }
+}
+
+fn sight_changed() -> End {
+    End::Told(ApiError::new(StatusCode::GONE, "Expired", "what you may see has changed: list again"))
 }
 
 fn text(object: &Value, pointer: &str) -> String {

@@ -162,6 +162,29 @@ async fn a_token_that_has_ended_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_watch_ends_with_the_token() {
+    let (token, hash) = new_token([9; 32]);
+    let metrics = Metrics::new().0.access;
+    let api = Api::with(|state| {
+        let expires = (state.clock)().checked_add(jiff::SignedDuration::from_secs(1)).unwrap();
+        let groups = Vec::new();
+        let tokens = vec![StaticToken { user: "alice".to_owned(), groups, hash, expires: Some(expires) }];
+        let users = ["alice".to_owned()].into();
+        let bindings = vec![Binding { role: Role::Viewer, users, groups: [].into(), selector: None }];
+        let config = AccessConfig { tokens, policy: Policy { bindings }, ..AccessConfig::default() };
+        state.access = Access::checked(config, Vec::new(), metrics).unwrap().into();
+    })
+    .await;
+    let bearer = format!("Bearer {token}");
+    let path = format!("{ENVIRONMENTS}?watch=true");
+    let headers = [("authorization", bearer.as_str())];
+    let stream = api.send(Method::GET, &path, &headers, String::new());
+    // Read to its end, which without the token's would come in an hour.
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(30), stream).await.expect("it ends");
+    assert_eq!((answer.code.as_u16(), answer.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
 async fn a_user_who_asks_too_often_is_told_when_to_come_back_and_others_are_not() {
     let guarded = Guarded::with(USERS, Rate::new(1, 3)).await;
     for _ in 0..3 {

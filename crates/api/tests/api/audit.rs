@@ -18,10 +18,15 @@ async fn lease(api: &Api) -> Fence {
     lease.fence()
 }
 
-/// The trail, chained.
-async fn trail(api: &Api, query: &str) -> Vec<Value> {
+/// Chains what was written.
+pub(crate) async fn chain(api: &Api) {
     let fence = lease(api).await;
     while api.store.chain_audit(&fence).await.unwrap().more {}
+}
+
+/// The trail, chained.
+async fn trail(api: &Api, query: &str) -> Vec<Value> {
+    chain(api).await;
     api.get(&format!("{AUDIT}{query}")).await.expect(200)["items"].as_array().unwrap().clone()
 }
 

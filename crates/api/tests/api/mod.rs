@@ -22,6 +22,7 @@ mod outage;
 mod patches;
 mod plans;
 mod reviews;
+mod scopes;
 mod support;
 mod tls;
 mod watch;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use api::{AccessConfig, Binding, Policy, Rate, Role, SYSTEM, StaticToken, TokenHash};
+use api::{AccessConfig, Binding, Policy, Rate, Role, SYSTEM, Selector, StaticToken, TokenHash};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use model::problem::{Problems, Reason};
@@ -102,6 +102,9 @@ pub struct RoleBinding {
     /// To everybody of these groups.
     #[serde(default)]
     pub groups: BTreeSet<String>,
+    /// Only for environments with such labels, and what belongs to them: `team=backend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
 }
 
 impl Auth {
@@ -231,7 +234,21 @@ fn bindings(given: &[RoleBinding], problems: &mut Problems) -> Vec<Binding> {
             continue;
         };
         let (users, groups) = (binding.users.clone(), binding.groups.clone());
-        bindings.push(Binding { role, users, groups, selector: None });
+        let selector = match binding.selector.as_deref().map(str::parse::<Selector>) {
+            None => None,
+            // As good as none, and then the role would be for everything.
+            Some(Ok(_)) if binding.selector.as_deref().is_some_and(|text| text.trim().is_empty()) => {
+                let rule = "must select by a label; leave it out for the whole installation";
+                problems.add(path("selector"), Reason::FieldValueInvalid, rule);
+                continue;
+            }
+            Some(Ok(selector)) => Some(selector),
+            Some(Err(rule)) => {
+                problems.add(path("selector"), Reason::FieldValueInvalid, rule);
+                continue;
+            }
+        };
+        bindings.push(Binding { role, users, groups, selector });
     }
     bindings
 }

@@ -99,7 +99,8 @@ fn roles_and_tokens_are_refused_with_their_paths_all_at_once() {
     let refused = from(
         &format!(
             "auth:\n  tokens: [{{ user: \"system:x\", hash: hunter2 }}, {{ user: b, hash: \"{HASH}\" }}, \
-             {{ user: c, hash: \"{HASH}\" }}]\n  roles: [{{ role: king, users: [b] }}, {{ role: viewer }}]\n\
+             {{ user: c, hash: \"{HASH}\" }}]\n  roles: [{{ role: king, users: [b] }}, {{ role: viewer }}, \
+             {{ role: viewer, users: [b], selector: \"a in\" }}, {{ role: viewer, users: [b], selector: \" \" }}]\n\
              http: {{ trustedProxies: [10.0.0.0/8, here], userRequestBurst: 0 }}\n"
         ),
         &[],
@@ -111,6 +112,8 @@ fn roles_and_tokens_are_refused_with_their_paths_all_at_once() {
         "auth.tokens[2].hash",
         "auth.roles[0].role",
         "auth.roles[1].users",
+        "auth.roles[2].selector",
+        "auth.roles[3].selector",
         "http.trustedProxies[1]",
         "http.userRequestBurst",
     ] {

@@ -90,6 +90,7 @@ fn roles() -> Vec<RoleBinding> {
         role: role.to_owned(),
         users: [user.to_owned()].into(),
         groups: [].into(),
+        selector: None,
     };
     USERS.iter().flat_map(|(user, roles)| roles.iter().map(move |role| bind(user, role))).collect()
 }
