@@ -10,6 +10,7 @@ mod clients;
 mod dev;
 mod emulators;
 mod exec;
+mod fuzz;
 mod image;
 mod keep;
 mod new_kind;
@@ -39,6 +40,7 @@ Usage: cargo xtask <COMMAND> [ARGS]
   ci                     what `.ci/run` runs: format, lints, tidy, docs, test, dependency policy
   tidy                   the rules of this code base that no compiler checks
   deny                   cargo-deny and cargo-machete, installing them if need be
+  fuzz [TARGET] [ARGS]   the fuzz targets on new inputs, for as long as is wanted
   bench [ARGS]           speed and size, release build
   image [ARGS]           the daemon's image as an OCI layout, without Docker, and what is in it (SBOM)
   with -- CMD [ARGS]     run CMD with the tests' Postgres and emulators up, and their variables set
@@ -71,6 +73,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "ci" => (ci::HELP, ci::main),
         "deny" => (ci::DENY_HELP, ci::deny_main),
         "tidy" => (tidy::HELP, tidy::main),
+        "fuzz" => (fuzz::HELP, fuzz::main),
         "bench" => (bench::HELP, bench::main),
         "image" => (image::HELP, image::main),
         "with" => (services::HELP, services::main),

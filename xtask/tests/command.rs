@@ -75,7 +75,7 @@ fn every_command_explains_itself() {
     };
     let (ok, all) = ask(&["--help"]);
     assert!(ok);
-    for command in ["dev", "test", "ci", "tidy", "deny", "bench", "with", "new-kind"] {
+    for command in ["dev", "test", "ci", "tidy", "deny", "fuzz", "bench", "with", "new-kind"] {
         assert!(all.contains(&format!("\n  {command} ")), "{command} is not in the list");
         let (ok, help) = ask(&[command, "--help"]);
         assert!(ok && help.contains(&format!("Usage: cargo xtask {command}")), "{command}: {help}");

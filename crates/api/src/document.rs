@@ -85,7 +85,7 @@ pub(crate) async fn read(document: Value, validation: FieldValidation, fallback_
     tokio::task::spawn_blocking(reading).await.map_err(ApiError::internal)
 }
 
-fn read_document(mut document: Value, validation: FieldValidation, fallback_name: Option<&str>) -> Read {
+pub(crate) fn read_document(mut document: Value, validation: FieldValidation, fallback_name: Option<&str>) -> Read {
     let mut problems = Problems::default();
     let (mut resource_version, mut uid) = (None, None);
     refuse_nul("", &document, &mut problems);
@@ -123,6 +123,10 @@ fn read_document(mut document: Value, validation: FieldValidation, fallback_name
             }
             _ => problems.add(&problem.path, problem.reason, &problem.message),
         }
+    }
+    if environment.is_none() && problems.is_empty() {
+        // They were dropped one by one, until that was enough.
+        problems.add(".", Reason::FieldValueUnknown, "has too many unknown fields to drop");
     }
     Read { name, environment, problems, warnings, resource_version, uid }
 }

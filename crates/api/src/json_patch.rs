@@ -7,8 +7,11 @@ use serde_json::Value;
 
 /// Kubernetes takes no more operations than this.
 const MOST_OPERATIONS: usize = 10_000;
-/// All copies together: a document that is copied into itself doubles each time.
+/// All copies and moves together: a document that is copied into itself doubles each time.
 const MOST_COPIED_BYTES: usize = 3 * 1024 * 1024;
+/// What can be sent nests no deeper (serde_json's limit), and the rest of the program walks documents by recursion: one that
+/// is put together by patches must not overflow its stack.
+const DEEPEST: usize = 127;
 
 /// A patch that was decoded.
 #[derive(Debug, Clone)]
@@ -53,10 +56,24 @@ impl JsonPatch {
                 problems
             };
             let (name, path) = (name_of(operation), operation.path().as_str());
-            if let PatchOperation::Copy(copy) = operation {
-                copied += document.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
+            let put = match operation {
+                PatchOperation::Copy(copy) => document.pointer(copy.from.as_str()),
+                PatchOperation::Move(moved) => document.pointer(moved.from.as_str()),
+                PatchOperation::Add(add) => Some(&add.value),
+                PatchOperation::Replace(replace) => Some(&replace.value),
+                PatchOperation::Remove(_) | PatchOperation::Test(_) => None,
+            };
+            if let Some(put) = put {
+                if matches!(operation, PatchOperation::Copy(_) | PatchOperation::Move(_)) {
+                    copied += put.to_string().len();
+                }
                 if copied > MOST_COPIED_BYTES {
-                    let why = format!("{name} {path:?}: the patch copies more than {MOST_COPIED_BYTES} bytes");
+                    let why =
+                        format!("{name} {path:?}: the patch copies and moves more than {MOST_COPIED_BYTES} bytes");
+                    return Err(refuse(Reason::FieldValueForbidden, why));
+                }
+                if operation.path().count() + depth(put) > DEEPEST {
+                    let why = format!("{name} {path:?}: the document would be nested deeper than {DEEPEST}");
                     return Err(refuse(Reason::FieldValueForbidden, why));
                 }
             }
@@ -74,6 +91,15 @@ impl JsonPatch {
             })?;
         }
         Ok(())
+    }
+}
+
+/// How deep a value nests.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 

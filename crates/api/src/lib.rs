@@ -18,6 +18,8 @@ mod events;
 mod extract;
 mod filter;
 mod freshness;
+#[cfg(test)]
+mod fuzz;
 mod happened;
 mod json_patch;
 mod lists;

@@ -101,7 +101,7 @@ async fn read(
 
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, Default)]
-struct Wanted {
+pub(crate) struct Wanted {
     page: PageRequest,
     /// The resourceVersion of the first page, which all later ones repeat: a watch from there misses nothing.
     first_version: Option<i64>,
@@ -109,7 +109,7 @@ struct Wanted {
 
 impl Wanted {
     /// From `limit` and `continue`. `resourceVersion` asks for a list that is not older: ours is always the newest.
-    fn from(params: &Params) -> ApiResult<Self> {
+    pub(crate) fn from(params: &Params) -> ApiResult<Self> {
         let refuse = |field: &str, rule: &str| ApiError::field(field, Reason::FieldValueInvalid, rule);
         let given = watch::version(params)?;
         match params.text("resourceVersionMatch") {

@@ -44,16 +44,22 @@ fn requirement(text: &str) -> Result<LabelRequirement, String> {
         let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_./".contains(&b);
         if !key.is_empty() && key.bytes().all(fine) { Ok(key.to_owned()) } else { Err(unclear()) }
     };
+    // What no label can be is a mistake: `a in (b, c==d)` would match nothing, or everything.
+    let value = |value: &str| {
+        let value = value.trim();
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        if value.bytes().all(fine) { Ok(value.to_owned()) } else { Err(unclear()) }
+    };
     if let Some((left, right)) = text.split_once("!=") {
-        return Ok(LabelRequirement::NotIn { key: key(left)?, values: vec![right.trim().to_owned()] });
+        return Ok(LabelRequirement::NotIn { key: key(left)?, values: vec![value(right)?] });
     }
-    if let Some((left, right)) = text.split_once('=') {
+    if let Some((left, right)) = text.split_once('=').filter(|_| !text.contains('(')) {
         let right = right.strip_prefix('=').unwrap_or(right);
-        return Ok(LabelRequirement::In { key: key(left)?, values: vec![right.trim().to_owned()] });
+        return Ok(LabelRequirement::In { key: key(left)?, values: vec![value(right)?] });
     }
     if let Some((left, set)) = text.split_once('(') {
         let set = set.trim_end().strip_suffix(')').ok_or_else(unclear)?;
-        let values: Vec<String> = set.split(',').map(|value| value.trim().to_owned()).collect();
+        let values: Vec<String> = set.split(',').map(value).collect::<Result<_, _>>()?;
         let mut words = left.split_whitespace();
         return match (words.next(), words.next(), words.next()) {
             (Some(name), Some("in"), None) => Ok(LabelRequirement::In { key: key(name)?, values }),
@@ -126,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_no_requirement_is_refused() {
-        for bad in ["a in x", "a (x)", "=b", "a b", "a in (x", "!", ",", "a within (x)"] {
+        for bad in
+            ["a in x", "a (x)", "=b", "a b", "a in (x", "!", ",", "a within (x)", "a=b c", "a in (b=c)", "a!=(b)"]
+        {
             assert!(parse_labels(bad).is_err(), "{bad}");
         }
     }

@@ -19,7 +19,7 @@ macro_rules! string_id {
             /// Parses the id. The error is the rule it breaks, for people.
             pub fn parse(text: &str) -> Result<Self, String> {
                 let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.into())) } else { Err(format!("{text:?} is not {}", $rule)) }
+                if check(text) { Ok(Self(text.into())) } else { Err(concat!("must be ", $rule).to_owned()) }
             }
 
             /// The id as text.

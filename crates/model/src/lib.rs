@@ -8,6 +8,8 @@ pub mod diff;
 pub mod env;
 pub mod fault;
 pub mod finding;
+#[cfg(test)]
+mod fuzz;
 pub mod ids;
 pub mod merge;
 pub mod object;

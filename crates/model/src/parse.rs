@@ -49,8 +49,12 @@ pub fn parse<T: DeserializeOwned>(document: Value) -> (Option<T>, Problems) {
             _ => {}
         }
         let place = original(&keys, &removed);
+        // It was there, and is told of already.
         let follows = reason == Reason::FieldValueRequired
-            && removed.iter().any(|gone| gone.len() > place.len() && gone.starts_with(&place));
+            && field.is_some_and(|field| {
+                let missing = [place.as_slice(), &[Key::Field(field)]].concat();
+                removed.contains(&missing)
+            });
         if !follows {
             problems.add(if shown.is_empty() { ".".to_owned() } else { shown }, reason, text);
         }
@@ -150,17 +154,58 @@ fn remove(document: &mut Value, keys: &[Key]) -> bool {
 }
 
 /// serde's message → reason, text for people, and the field that it names.
+///
+/// serde repeats the value that it refuses; nothing here does: somebody may have typed a password into the wrong field,
+/// and what is told travels into logs and terminals. What is sent may look like serde's own words, so its text is taken
+/// apart from the end, which is serde's.
 fn classify(message: &str) -> (Reason, String, Option<String>) {
-    let named = || message.split('`').nth(1).map(str::to_owned);
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let allowed = rest.split_once(", ").map_or("", |(_, allowed)| allowed);
-        (Reason::FieldValueUnknown, format!("unknown field; {}", allowed.replace('`', "")), named())
-    } else if message.starts_with("missing field") {
-        (Reason::FieldValueRequired, "must be given".to_owned(), named())
-    } else if message.starts_with("unknown variant") {
-        (Reason::FieldValueNotSupported, message.replace("unknown variant", "unknown value").replace('`', ""), None)
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let (field, allowed) = rest
+            .rsplit_once("`, expected ")
+            .unwrap_or_else(|| (rest.strip_suffix("`, there are no fields").unwrap_or_default(), "nothing"));
+        let known = format!("unknown field; expected {}", allowed.replace('`', ""));
+        (Reason::FieldValueUnknown, known, Some(field.to_owned()))
+    } else if let Some(rest) = message.strip_prefix("missing field `") {
+        let field = rest.strip_suffix('`').unwrap_or(rest).to_owned();
+        (Reason::FieldValueRequired, "must be given".to_owned(), Some(field))
+    } else if let Some(rest) = message.strip_prefix("unknown variant `") {
+        let allowed = rest.rsplit_once("`, expected ").map_or("another", |(_, allowed)| allowed);
+        let text = format!("unknown value; expected {}", allowed.replace('`', ""));
+        (Reason::FieldValueNotSupported, text, None)
+    } else if message.starts_with("invalid type: ") || message.starts_with("invalid value: ") {
+        let (found, wanted) = message.rsplit_once(", expected ").unwrap_or((message, "something else"));
+        let kind = found.split(": ").nth(1).map_or("this", kind_of);
+        (Reason::FieldValueInvalid, format!("must be {}, not {kind}", wanted_by(wanted)), None)
     } else {
         (Reason::FieldValueInvalid, message.to_owned(), None)
+    }
+}
+
+/// What serde says it found (`string "x"`, ``integer `5` ``), without its value.
+fn kind_of(found: &str) -> &'static str {
+    match found.split([' ', '"', '`']).next().unwrap_or_default() {
+        "string" | "character" => "a text",
+        "integer" | "floating" => "this number",
+        "boolean" | "Boolean" => "true or false",
+        "map" => "an object",
+        "sequence" => "a list",
+        "null" | "unit" | "Option" => "null",
+        _ => "this",
+    }
+}
+
+/// What serde says it wanted, in the words of the document.
+fn wanted_by(expected: &str) -> &str {
+    match expected {
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "f64" | "f32" => "a number",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
     }
 }
 
@@ -219,8 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn no_value_is_repeated() {
+        let told = |document: Value| parse::<Outer>(document).1.to_string();
+        assert_eq!(told(json!({ "name": 4711 })), "name: must be a text, not this number");
+        assert_eq!(
+            told(json!({ "name": "x", "items": [{ "port": "4711, expected x" }] })),
+            "items[0].port: must be a whole number from 0 to 65535, not a text"
+        );
+        assert_eq!(told(json!({ "name": "x", "items": { "4711": 1 } })), "items: must be a list, not an object");
+        assert!(!told(json!({ "name": "x", "wait": "4711" })).contains("4711"));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_serdes_own_words_is_named_whole() {
+        let found = paths(json!({ "name": "x", "a`, expected `b": 1, "c, d": 2 }));
+        assert_eq!(found, ["[\"a`, expected `b\"] FieldValueUnknown", "[\"c, d\"] FieldValueUnknown"]);
+    }
+
+    #[test]
     fn a_required_field_is_named() {
         assert_eq!(paths(json!({ "items": [] })), ["name FieldValueRequired"]);
+        assert_eq!(paths(json!({ "nmae": "x" })), ["nmae FieldValueUnknown", "name FieldValueRequired"]);
     }
 
     #[test]

@@ -50,26 +50,28 @@ pub struct Problem {
     pub message: String,
 }
 
-/// All problems of one document.
+/// Nobody reads more, and telling each of a hundred thousand apart from all others would take minutes.
+const MOST_PROBLEMS: usize = 200;
+
+/// All problems of one document; of very many the first 200.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Adds a problem.
     pub fn add(&mut self, path: impl Into<String>, reason: Reason, message: impl Into<String>) {
-        let problem = Problem { path: path.into(), reason, message: message.into() };
-        if !self.0.contains(&problem) {
+        self.note(Problem { path: path.into(), reason, message: message.into() });
+    }
+
+    fn note(&mut self, problem: Problem) {
+        if self.0.len() < MOST_PROBLEMS && !self.0.contains(&problem) {
             self.0.push(problem);
         }
     }
 
     /// Adds all of another list.
     pub fn extend(&mut self, other: Problems) {
-        for problem in other.0 {
-            if !self.0.contains(&problem) {
-                self.0.push(problem);
-            }
-        }
+        other.0.into_iter().for_each(|problem| self.note(problem));
     }
 
     /// Whether there is none.
@@ -114,5 +116,23 @@ pub fn join(path: &str, field: &str) -> String {
         (true, true) => field.to_owned(),
         (false, true) => format!("{path}.{field}"),
         (_, false) => format!("{path}[{field:?}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_problems_the_first_are_told() {
+        let mut problems = Problems::default();
+        for n in 0..200_000 {
+            problems.add(format!("items[{n}]"), Reason::FieldValueInvalid, "is wrong");
+        }
+        assert_eq!(problems.list().len(), MOST_PROBLEMS);
+        let mut more = Problems::default();
+        more.add("x", Reason::FieldValueInvalid, "is wrong");
+        more.extend(problems);
+        assert_eq!(more.list().len(), MOST_PROBLEMS);
     }
 }

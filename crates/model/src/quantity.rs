@@ -70,14 +70,14 @@ impl Span {
             "m" => Unit::Minute,
             "h" => Unit::Hour,
             "d" => Unit::Day,
-            _ => return Err(format!("{text:?} is not {FORM}")),
+            _ => return Err(format!("must be {FORM}")),
         };
         number
             .parse::<u32>()
             .ok()
             .filter(|count| count.checked_mul(unit.as_secs()).is_some())
             .map(|count| Self { count, unit })
-            .ok_or_else(|| format!("{text:?} is not {FORM}"))
+            .ok_or_else(|| format!("must be {FORM}, and less than 137 years"))
     }
 }
 
@@ -144,9 +144,10 @@ impl<'de> Deserialize<'de> for Span {
         let value = serde_json::Value::deserialize(deserializer)?;
         match value.as_str() {
             Some(text) => Self::parse(text).map_err(serde::de::Error::custom),
-            None => Err(serde::de::Error::custom(format!(
-                "{value} has no unit: write a duration such as 300s, 5m, 26h or 7d"
-            ))),
+            None if value.is_number() => {
+                Err(serde::de::Error::custom("has no unit: write a duration such as 300s, 5m, 26h or 7d"))
+            }
+            None => Err(serde::de::Error::custom("must be a duration such as 300s, 5m, 26h or 7d")),
         }
     }
 }

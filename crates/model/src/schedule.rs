@@ -21,10 +21,11 @@ impl CronSchedule {
     /// Parses five fields (minute, hour, day of month, month, day of week) in an IANA time zone.
     pub fn parse(text: &str, timezone: &str) -> Result<Self, String> {
         if text.split_whitespace().count() != 5 {
-            return Err(format!("{text:?} is not a five-field cron schedule such as \"0 4 * * SUN\""));
+            return Err("must be a five-field cron schedule such as \"0 4 * * SUN\"".to_owned());
         }
-        let cron =
-            CronParser::new().parse(text).map_err(|error| format!("{text:?} is not a cron schedule: {error}"))?;
+        // The parser's own message repeats what it refuses.
+        let refused = |_| "must be a cron schedule such as \"0 4 * * SUN\": a field is not understood".to_owned();
+        let cron = CronParser::new().parse(text).map_err(refused)?;
         let zone = zone(timezone)?;
         Ok(Self { text: text.to_owned(), cron, zone })
     }
@@ -58,7 +59,7 @@ fn zone(name: &str) -> Result<TimeZone, String> {
     if name == "UTC" {
         return Ok(TimeZone::UTC);
     }
-    TimeZone::get(name).map_err(|_| format!("{name:?} is not an IANA time zone such as Europe/Zurich"))
+    TimeZone::get(name).map_err(|_| "must be an IANA time zone such as Europe/Zurich".to_owned())
 }
 
 impl PartialEq for CronSchedule {
@@ -169,7 +170,7 @@ fn clock(minute: u32) -> String {
 impl DailyWindow {
     /// Parses and normalises.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let form = || format!("{text:?} is not a daily window such as 03:00-04:00 (UTC, at least 30 minutes)");
+        let form = || "must be a daily window such as 03:00-04:00 (UTC, at least 30 minutes)".to_owned();
         let lower = text.trim().to_ascii_lowercase();
         let (start, end) = lower.split_once('-').ok_or_else(form)?;
         let (start, end) = (minutes(start).ok_or_else(form)?, minutes(end).ok_or_else(form)?);
@@ -181,7 +182,7 @@ impl DailyWindow {
 impl WeeklyWindow {
     /// Parses and normalises.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let form = || format!("{text:?} is not a weekly window such as sun:04:00-sun:05:00 (UTC, at least 30 minutes)");
+        let form = || "must be a weekly window such as sun:04:00-sun:05:00 (UTC, at least 30 minutes)".to_owned();
         let lower = text.trim().to_ascii_lowercase();
         let (start, end) = lower.split_once('-').ok_or_else(form)?;
         let at = |t: &str| -> Option<u32> {

@@ -11,6 +11,8 @@ mod asked;
 mod authenticate;
 mod authorize;
 mod envelope;
+#[cfg(test)]
+mod fuzz;
 mod identity;
 mod oidc;
 mod policy;

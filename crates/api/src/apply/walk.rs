@@ -1,5 +1,7 @@
 //! Documents against sets of fields: what a document says, how two differ, how one is merged into another.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::problem::{Problems, Reason};
 use serde_json::{Map, Value, json};
 
@@ -130,18 +132,23 @@ fn differ(path: &mut Vec<Element>, old: Option<&Value>, new: Option<&Value>, fou
         _ => {}
     }
     let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-    let find = |list: &[(Element, &Value)], wanted: &Element| list.iter().position(|(element, _)| element == wanted);
+    let (earlier, later) = (places(&before), places(&after));
     for (element, value) in &after {
-        let earlier = find(&before, element).and_then(|n| before.get(n)).map(|(_, value)| *value);
+        let earlier = earlier.get(element).and_then(|n| before.get(*n)).map(|(_, value)| *value);
         path.push(element.clone());
         differ(path, earlier, Some(value), found);
         path.pop();
     }
-    for (element, value) in before.iter().filter(|(element, _)| find(&after, element).is_none()) {
+    for (element, value) in before.iter().filter(|(element, _)| !later.contains_key(element)) {
         path.push(element.clone());
         differ(path, Some(value), None, found);
         path.pop();
     }
+}
+
+/// Where each element stands; of several with one key the first. By a map, since a client sends as many as it likes.
+fn places<'a>(list: &'a [(Element, &Value)]) -> BTreeMap<&'a Element, usize> {
+    list.iter().enumerate().rev().map(|(n, (element, _))| (element, n)).collect()
 }
 
 /// Every path of a document, whether it is a whole or leads to one.
@@ -176,7 +183,10 @@ fn put(path: &mut Vec<Element>, target: &mut Value, applied: &Value, problems: &
                 *target = json!([]);
             }
             let Value::Array(list) = target else { return };
-            let mut seen: Vec<Element> = Vec::new();
+            let mut seen: BTreeSet<Element> = BTreeSet::new();
+            let there = list.iter().enumerate().rev().filter_map(|(n, item)| Some((element_of(kind, item)?, n)));
+            // New items have keys that are not there yet, and none comes twice: the places stay what they are.
+            let there: BTreeMap<Element, usize> = there.collect();
             for (n, item) in applied.iter().enumerate() {
                 let place = format!("{}[{n}]", super::fields::shown(path).trim_start_matches('.'));
                 let Some(element) = element_of(kind, item) else {
@@ -184,12 +194,11 @@ fn put(path: &mut Vec<Element>, target: &mut Value, applied: &Value, problems: &
                     problems.add(format!("{place}.{key}"), Reason::FieldValueRequired, "is the key of this list");
                     continue;
                 };
-                if seen.contains(&element) {
+                if !seen.insert(element.clone()) {
                     problems.add(place, Reason::FieldValueDuplicate, "an item with this key is there already");
                     continue;
                 }
-                seen.push(element.clone());
-                let at = list.iter().position(|there| element_of(kind, there).as_ref() == Some(&element));
+                let at = there.get(&element).copied();
                 path.push(element);
                 match at.and_then(|n| list.get_mut(n)) {
                     Some(there) => put(path, there, item, problems),

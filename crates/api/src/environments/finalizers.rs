@@ -8,6 +8,8 @@ use store::{EnvironmentRow, FINALIZER};
 const PATH: &str = "metadata.finalizers";
 /// Kubernetes' limit on a name with a domain.
 const LONGEST: usize = 253 + 1 + 63;
+/// Nobody waits for so many things.
+const MOST: usize = 64;
 
 /// The finalizers that a document wants; those that there are where it says nothing of them.
 pub(super) fn wanted(document: &Value, row: Option<&EnvironmentRow>, problems: &mut Problems) -> Vec<String> {
@@ -22,6 +24,10 @@ pub(super) fn wanted(document: &Value, row: Option<&EnvironmentRow>, problems: &
     };
     // A new object has the daemon's in any case.
     let mut wanted: Vec<String> = if row.is_none() { stored.clone() } else { Vec::new() };
+    if given.len() > MOST {
+        problems.add(PATH, Reason::FieldValueInvalid, format!("at most {MOST} finalizers"));
+        return stored;
+    }
     for (n, name) in given.iter().enumerate() {
         match name.as_str().filter(|name| is_name(name)) {
             Some(name) if wanted.iter().any(|other| other == name) => {}
@@ -63,7 +69,19 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn there_are_not_very_many() {
+        let names = |count: usize| -> Vec<String> { (0..count).map(|n| format!("example.org/f{n}")).collect() };
+        for (count, refused) in [(MOST, 0), (MOST + 1, 1)] {
+            let mut problems = Problems::default();
+            wanted(&json!({ "metadata": { "finalizers": names(count) } }), None, &mut problems);
+            assert_eq!(problems.list().len(), refused, "{count}");
+        }
+    }
 
     #[test]
     fn a_finalizer_is_a_name_with_a_domain() {

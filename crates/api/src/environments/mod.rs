@@ -11,3 +11,6 @@ pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod write;
 mod writing;
+
+#[cfg(test)]
+pub(crate) use edit::{if_match, message};

@@ -53,7 +53,7 @@ pub(super) fn expand(environment: &Environment, expansion: &mut Expansion<'_, De
             execution_role: spec.execution_role.as_ref().or(defaults.execution_role.as_ref()).cloned(),
             task_role: spec.task_role.as_ref().or(defaults.task_role.as_ref()).cloned(),
             environment: spec.environment.as_ref().map(|variables| {
-                variables.iter().map(|(name, value)| (name.clone(), Plain::new(value.as_str()))).collect()
+                variables.iter().map(|(name, value)| (name.clone(), Plain::new(value.reveal()))).collect()
             }),
             logs: group.as_ref().map(|group| Logs {
                 driver: "awslogs".to_owned(),

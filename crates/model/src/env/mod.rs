@@ -22,7 +22,7 @@ pub use policy::{
     Adoption, ChangesPolicy, Destructive, Disruptive, Mode, OnDelete, Policy, RollbackMode, RollbackPolicy, WindowSpec,
 };
 pub use services::{
-    AutoscalingSpec, ClusterSpec, HealthCheckSpec, LogsSpec, PipelineDeploy, PipelineSpec, ServiceDefaults,
+    AutoscalingSpec, ClusterSpec, HealthCheckSpec, LogsSpec, PipelineDeploy, PipelineSpec, PlainValue, ServiceDefaults,
     ServiceSpec, TargetGroupSpec,
 };
 

@@ -2,6 +2,7 @@
 //! and target group of each service.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,31 @@ pub struct LogsSpec {
     pub retention_days: Option<u32>,
 }
 
+/// The value of a plain environment variable. It stands in the spec, where its author wrote it, and may be private all the
+/// same: `Debug` does not show it, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlainValue(String);
+
+impl PlainValue {
+    /// The value itself: for the call to AWS.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PlainValue {
+    fn from(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+}
+
+impl fmt::Debug for PlainValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(masked)")
+    }
+}
+
 /// One ECS service on Fargate.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -90,7 +116,8 @@ pub struct ServiceSpec {
     pub port: Option<u16>,
     /// Plain environment of the container. Values are masked in diffs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub environment: Option<BTreeMap<String, String>>,
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub environment: Option<BTreeMap<String, PlainValue>>,
     /// Environment from Secrets Manager: variable → a name in `spec.secrets`, or an ARN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<BTreeMap<String, String>>,

@@ -141,11 +141,7 @@ fn check_snapshots(
             problems.add(format!("{at}.region"), Reason::FieldValueInvalid, "is the home region");
         }
         if !regions.insert(copy.region.clone()) {
-            problems.add(
-                format!("{at}.region"),
-                Reason::FieldValueDuplicate,
-                format!("{} is named twice", copy.region),
-            );
+            problems.add(format!("{at}.region"), Reason::FieldValueDuplicate, "is named twice");
         }
         match &copy.kms_key_id {
             None if database.encrypted == Some(true) => problems.add(

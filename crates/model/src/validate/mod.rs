@@ -1,7 +1,8 @@
 //! The rules that types cannot say: names AWS would refuse, windows that overlap, references into nothing, fields
 //! that exclude each other, and what must not change between two versions. All problems at once.
 //!
-//! Nothing here asks AWS; what only AWS knows (does the subnet exist?) shows in status.
+//! Nothing here asks AWS; what only AWS knows (does the subnet exist?) shows in status. No message repeats a value: it may
+//! be a secret in the wrong place, and the path says where it stands.
 
 mod database;
 mod names;
@@ -133,7 +134,7 @@ impl<'a> Unique<'a> {
         let name = name.into();
         match self.seen.get(&name) {
             Some(first) => {
-                let message = format!("the {} {name} is named by {first} already", self.what);
+                let message = format!("the same {} is named by {first} already", self.what);
                 self.problems.add(path, Reason::FieldValueDuplicate, message);
             }
             None => {
@@ -154,6 +155,6 @@ fn range<T: PartialOrd + std::fmt::Display>(
     if let Some(value) = value
         && (value < least || value > most)
     {
-        problems.add(path, Reason::FieldValueInvalid, format!("{value} is not between {least} and {most}"));
+        problems.add(path, Reason::FieldValueInvalid, format!("must be between {least} and {most}"));
     }
 }

@@ -64,12 +64,12 @@ fn check_listener(environment: &Environment, listener: &ListenerSpec, path: &str
             None => problems.add(
                 format!("{path}.forwardTo"),
                 Reason::FieldValueNotFound,
-                format!("{service:?} is no service of this document"),
+                "names no service of this document",
             ),
             Some(found) if found.target_group.is_none() => problems.add(
                 format!("{path}.forwardTo"),
                 Reason::FieldValueInvalid,
-                format!("the service {service:?} has no targetGroup"),
+                "names a service without a targetGroup",
             ),
             Some(_) => {}
         },
@@ -99,10 +99,6 @@ pub(super) fn elsewhere(environment: &Environment, text: &str, path: &str, probl
         && ((!arn.region.is_empty() && arn.region != aws.region.as_str())
             || (!arn.account.is_empty() && arn.account != aws.account_id.as_str()))
     {
-        problems.add(
-            path,
-            Reason::FieldValueInvalid,
-            format!("is in account {} and region {}, not in spec.aws", arn.account, arn.region),
-        );
+        problems.add(path, Reason::FieldValueInvalid, "is in another account or region than spec.aws");
     }
 }

@@ -69,7 +69,7 @@ fn check_alarm(alarm: &AlarmSpec, path: &str, problems: &mut Problems) {
         problems.add(
             format!("{path}.datapointsToAlarm"),
             Reason::FieldValueInvalid,
-            format!("is greater than evaluationPeriods {periods}"),
+            "is greater than evaluationPeriods",
         );
     }
     if alarm.threshold.is_some_and(|threshold| !threshold.is_finite()) {
@@ -84,7 +84,7 @@ fn check_alarm(alarm: &AlarmSpec, path: &str, problems: &mut Problems) {
         }
         for (n, arn) in list.iter().flatten().enumerate() {
             if names::arn(arn).is_none() {
-                problems.add(format!("{path}.{field}[{n}]"), Reason::FieldValueInvalid, format!("{arn:?} is no ARN"));
+                problems.add(format!("{path}.{field}[{n}]"), Reason::FieldValueInvalid, "must be an ARN");
             }
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn check(environment: &Environment, problems: &mut Problems) {
             None => problems.add(
                 "spec.pipeline.deploy.service",
                 Reason::FieldValueNotFound,
-                format!("{deployed:?} is no service of this document"),
+                "names no service of this document",
             ),
             Some(service) if service.image.is_some() => problems.add(
                 format!("{}.image", join("spec.services", deployed)),
@@ -85,7 +85,7 @@ fn check_defaults(environment: &Environment, defaults: &ServiceDefaults, problem
 fn check_service(environment: &Environment, short: &str, service: &ServiceSpec, path: &str, problems: &mut Problems) {
     let defaults = &environment.spec.service_defaults;
     if !names::is_dns_label(short) {
-        problems.add(path, Reason::FieldValueInvalid, format!("{short:?}: a service's key {}", names::DNS_LABEL));
+        problems.add(path, Reason::FieldValueInvalid, format!("a service's key {}", names::DNS_LABEL));
     }
     match &service.name {
         Some(name) if !names::is_ecs_name(name) => {
@@ -166,7 +166,7 @@ fn check_variables(environment: &Environment, service: &ServiceSpec, path: &str,
             None => problems.add(
                 at,
                 Reason::FieldValueNotFound,
-                format!("{secret:?} is neither in spec.secrets nor the ARN of a secret"),
+                "must be a name in spec.secrets or the ARN of a secret; a secret's value is never written here",
             ),
         }
     }
@@ -175,11 +175,7 @@ fn check_variables(environment: &Environment, service: &ServiceSpec, path: &str,
 fn check_autoscaling(service: &ServiceSpec, autoscaling: &AutoscalingSpec, path: &str, problems: &mut Problems) {
     let at = format!("{path}.autoscaling");
     if autoscaling.min > autoscaling.max {
-        problems.add(
-            format!("{at}.min"),
-            Reason::FieldValueInvalid,
-            format!("is greater than max {}", autoscaling.max),
-        );
+        problems.add(format!("{at}.min"), Reason::FieldValueInvalid, "is greater than max");
     } else {
         range(problems, format!("{path}.desiredCount"), service.desired_count, autoscaling.min, autoscaling.max);
     }
@@ -264,7 +260,7 @@ pub(super) fn ids(problems: &mut Problems, path: &str, field: &str, list: Option
             problems.add(
                 format!("{path}.{field}[{n}]"),
                 Reason::FieldValueInvalid,
-                format!("{id:?} is no id such as {prefix}-0a1b2c3d4e5f60718"),
+                format!("must be an id such as {prefix}-0a1b2c3d4e5f60718"),
             );
         }
     }

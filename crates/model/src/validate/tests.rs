@@ -196,6 +196,36 @@ fn a_refused_password_is_not_repeated() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for (pointer, value) in [
+        ("/spec/services/api-gateway/secrets/DATABASE_URL", json!("postgres://u:hunter2@h/d")),
+        ("/spec/services/event-service/environment", json!({ "TOKEN": 8_675_309 })),
+        ("/spec/services/event-service/environment", json!("TOKEN=hunter2")),
+        ("/spec/services/event-service/secrets", json!(["hunter2"])),
+        ("/spec/secrets/eventchain~1database-url", json!("hunter2")),
+        ("/spec/database/storageGib", json!("hunter2")),
+        ("/spec/policy", json!({ "mode": "hunter2" })),
+        ("/spec/alarms/EventChain-High-CPU/period", json!("hunter2")),
+        ("/spec/loadBalancer/listeners/0/forwardTo", json!("hunter2")),
+    ] {
+        let mut document = good();
+        set(&mut document, pointer, value);
+        let (read, mut found) = parse::<Environment>(document);
+        found.extend(read.map(|environment| validate(&environment)).unwrap_or_default());
+        let told = found.to_string();
+        assert!(!told.is_empty() && !told.contains("hunter2") && !told.contains("8675309"), "{pointer}: {told}");
+    }
+}
+
+#[test]
+fn debug_shows_no_plain_value() {
+    let mut document = good();
+    set(&mut document, "/spec/services/event-service/environment", json!({ "TOKEN": "hunter2" }));
+    let shown = format!("{:?}", parse::<Environment>(document).0.unwrap());
+    assert!(shown.contains("TOKEN") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn a_name_that_is_no_dns_label_is_refused() {
     let mut document = good();
     set(&mut document, "/metadata/name", json!("Prod!"));

@@ -249,6 +249,29 @@ impl Issuer {
     }
 }
 
+/// What looks at a token, without an issuer to ask.
+#[cfg(test)]
+pub(super) mod judged {
+    use super::{
+        Claimed, Identity, Map, OidcConfig, Timestamp, Value, Why, claims as rules, decode_header,
+        insecure_decode_claims,
+    };
+
+    /// What claims come to, once a signature holds.
+    pub(in crate::access) fn claims(
+        config: &OidcConfig,
+        claims: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Identity, Why> {
+        rules::identity(config, claims, now)
+    }
+
+    /// What is read of a token before its signature is checked.
+    pub(in crate::access) fn unchecked(token: &str) {
+        let _ = (insecure_decode_claims::<Claimed>(token).map(|claimed| claimed.iss), decode_header(token));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
