@@ -55,16 +55,17 @@ async fn document(emulator: &Emulator) -> Result<Value> {
     let Emulator { file, url, key, .. } = emulator;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators").join(file);
     let mut text = std::fs::read_to_string(path)?;
-    let networks = aws_query(url, key, "ec2", "DescribeVpcs", EC2, &[]).await?;
+    let networks = aws_query(url, key, "us-east-1", "ec2", "DescribeVpcs", EC2, &[]).await?;
     let vpc = element(&networks, "vpcId").context("a default VPC")?.to_owned();
     let filter = [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc.as_str())];
-    let subnets = aws_query(url, key, "ec2", "DescribeSubnets", EC2, &filter).await?;
+    let subnets = aws_query(url, key, "us-east-1", "ec2", "DescribeSubnets", EC2, &filter).await?;
     let subnets: Vec<String> = elements(&subnets, "subnetId").into_iter().map(str::to_owned).collect();
     let [first, second, ..] = subnets.as_slice() else { anyhow::bail!("two default subnets: {subnets:?}") };
-    let groups = aws_query(url, key, "ec2", "DescribeSecurityGroups", EC2, &filter).await?;
+    let groups = aws_query(url, key, "us-east-1", "ec2", "DescribeSecurityGroups", EC2, &filter).await?;
     let group = element(&groups, "groupId").context("a default security group")?.to_owned();
     let parameters = [("Name", "eventchain-alb"), ("Subnets.member.1", first), ("Subnets.member.2", second)];
-    let balancer = aws_query(url, key, "elasticloadbalancing", "CreateLoadBalancer", ELB, &parameters).await?;
+    let balancer =
+        aws_query(url, key, "us-east-1", "elasticloadbalancing", "CreateLoadBalancer", ELB, &parameters).await?;
     let balancer = element(&balancer, "LoadBalancerArn").context("a load balancer")?.to_owned();
     let parameters = [
         ("DBSubnetGroupName", "eventchain-db-subnet-group"),
@@ -72,7 +73,7 @@ async fn document(emulator: &Emulator) -> Result<Value> {
         ("SubnetIds.SubnetIdentifier.1", first),
         ("SubnetIds.SubnetIdentifier.2", second),
     ];
-    aws_query(url, key, "rds", "CreateDBSubnetGroup", RDS, &parameters).await?;
+    aws_query(url, key, "us-east-1", "rds", "CreateDBSubnetGroup", RDS, &parameters).await?;
     for (word, value) in [
         ("SNAPSHOT_SCHEDULE", &schedule()),
         ("VPC_ID", &vpc),

@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod chaos;
 mod curl;
 mod deployment;
 mod emulators;

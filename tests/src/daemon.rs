@@ -95,6 +95,13 @@ impl Setup {
         self
     }
 
+    /// The same with these accounts in its configuration, each as `aws.accounts` has it.
+    #[must_use]
+    pub fn accounts(mut self, accounts: &Value) -> Self {
+        self.config = Some(serde_json::json!({ "aws": { "accounts": accounts } }));
+        self
+    }
+
     /// The same without a variable: the daemon's default.
     #[must_use]
     pub fn unset(mut self, name: &str) -> Self {
@@ -171,9 +178,9 @@ impl Setup {
     }
 }
 
-/// Lines that are being read.
+/// Lines that are being read; they stay when the process has ended.
 #[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
     fn read(&self, name: &str, from: impl AsyncRead + Unpin + Send + 'static, echo: bool) -> JoinHandle<()> {
@@ -189,7 +196,8 @@ impl Lines {
         })
     }
 
-    fn all(&self) -> Vec<String> {
+    /// Those that were read so far.
+    pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -197,6 +205,18 @@ impl Lines {
         let all = self.all();
         all[all.len().saturating_sub(count)..].join("\n")
     }
+}
+
+/// Sends a signal to a process that was started here.
+///
+/// # Errors
+/// When there is no such process.
+pub async fn signal(pid: u32, name: &str) -> Result<()> {
+    let pid = pid.to_string();
+    // std sends SIGKILL only; the shell's built-in sends any.
+    let sent = Command::new("/bin/sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid]).status().await?;
+    ensure!(sent.success(), "SIG{name} to {pid}");
+    Ok(())
 }
 
 /// A running daemon. Dropped, it is killed.
@@ -226,6 +246,11 @@ impl Daemon {
         self.log.all()
     }
 
+    /// What it logs, also after its end.
+    pub fn lines(&self) -> Lines {
+        self.log.clone()
+    }
+
     /// What it has logged at level ERROR, and what is no log line at all (a panic).
     pub fn errors(&self) -> Vec<String> {
         let is_error = |line: &String| {
@@ -251,11 +276,24 @@ impl Daemon {
     /// # Errors
     /// When it has ended.
     pub async fn ask_to_stop(&self) -> Result<()> {
-        let pid = self.child.id().context("it has ended")?.to_string();
-        // std sends SIGKILL only; the shell's built-in sends any.
-        let sent = Command::new("/bin/sh").args(["-c", "kill -s TERM \"$1\"", "sh", &pid]).status().await?;
-        ensure!(sent.success(), "SIGTERM to {pid}");
-        Ok(())
+        self.signal("TERM").await
+    }
+
+    /// A signal, by its name without `SIG`.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.id().context("it has ended")?;
+        signal(pid, name).await
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Asks it to stop and waits for its end; it must end in time, with success, and must have logged no error but those

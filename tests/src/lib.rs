@@ -4,14 +4,18 @@
 
 pub mod access;
 pub mod api;
+pub mod aws;
+pub mod chaos;
 pub mod daemon;
 pub mod figures;
+pub mod gate;
 pub mod hand;
 pub mod inventory;
 pub mod machine;
 pub mod programs;
 pub mod proxy;
 pub mod say;
+pub mod simaws_process;
 pub mod wait;
 pub mod wire;
 pub mod world;

@@ -75,6 +75,7 @@ impl Http {
 pub async fn aws_query(
     endpoint: &str,
     access_key: &str,
+    region: &str,
     service: &str,
     operation: &str,
     version: &str,
@@ -86,7 +87,7 @@ pub async fn aws_query(
         form.extend(["&", &encode(name), "=", &encode(value)]);
     }
     let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        "AWS4-HMAC-SHA256 Credential={access_key}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0"
     );
     let headers = [
         ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),

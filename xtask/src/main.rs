@@ -5,6 +5,7 @@
 //! `cargo xtask` has to work on a machine that has built nothing yet, and when the workspace does not compile.
 
 mod bench;
+mod chaos;
 mod ci;
 mod clients;
 mod dev;
@@ -42,6 +43,7 @@ Usage: cargo xtask <COMMAND> [ARGS]
   deny                   cargo-deny and cargo-machete, installing them if need be
   fuzz [TARGET] [ARGS]   the fuzz targets on new inputs, for as long as is wanted
   bench [ARGS]           speed and size, release build
+  chaos [ARGS]           kills, partitions and faults by a seed, and a judge of what came of it
   image [ARGS]           the daemon's image as an OCI layout, without Docker, and what is in it (SBOM)
   with -- CMD [ARGS]     run CMD with the tests' Postgres and emulators up, and their variables set
   new-kind NAME          the folder of a new AWS resource kind
@@ -75,6 +77,7 @@ fn run(command: &str, args: &[String]) -> Result<ExitCode> {
         "tidy" => (tidy::HELP, tidy::main),
         "fuzz" => (fuzz::HELP, fuzz::main),
         "bench" => (bench::HELP, bench::main),
+        "chaos" => (chaos::HELP, chaos::main),
         "image" => (image::HELP, image::main),
         "with" => (services::HELP, services::main),
         "new-kind" => (new_kind::HELP, new_kind::main),

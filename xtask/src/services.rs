@@ -35,7 +35,8 @@ The command sees:
   EVENTCHAIN_SCHEMATHESIS        the program of schemathesis
   REQUIRE_STRANGERS              1 where a missing tool is a failure and no reason to skip (as it is on CI)
 
-`cargo xtask test` adds EVENTCHAIN_OPERATOR_BIN, the daemon, for the tests that start it.
+`cargo xtask test` adds EVENTCHAIN_OPERATOR_BIN, the daemon, and EVENTCHAIN_SIMAWS_BIN, the simulated AWS as a process,
+for the tests that start them.
 EVENTCHAIN_PG_SOURCE=auto|apt|pypi chooses where a missing Postgres comes from.
 ";
 

@@ -44,8 +44,9 @@ fn all(services: &Services, fast: bool, filter: &[String]) -> Result<ExitCode> {
     services.describe_to(&mut tests);
     if needs_daemon(fast, filter) {
         // cargo gives a test the programs of its own package only.
-        exec::run_aloud(cargo().args(["build", "--workspace", "--bin", "operator"]))?;
+        exec::run_aloud(cargo().args(["build", "--workspace", "--bin", "operator", "--bin", "simaws"]))?;
         tests.env("EVENTCHAIN_OPERATOR_BIN", dev::built("debug", "operator")?);
+        tests.env("EVENTCHAIN_SIMAWS_BIN", dev::built("debug", "simaws")?);
     }
     say(&format!("$ {}", exec::shown(&tests)));
     let status = exec::status(&mut tests)?;

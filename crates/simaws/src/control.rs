@@ -126,7 +126,8 @@ fn parameters(request: &Request<Bytes>) -> BTreeMap<&str, &str> {
     request.uri().query().unwrap_or("").split('&').filter_map(|p| p.split_once('=')).collect()
 }
 
-/// `?log=N` adds the last N calls, `?mutating=true` only those that change something.
+/// `?log=N` adds the last N calls, `?mutating=true` only those that change something, `?after=M` only those after
+/// number M, and then the first N of them: who follows the log misses none.
 fn show(calls: &Calls, wanted: &BTreeMap<&str, &str>) -> Value {
     let counts: Vec<Value> = calls
         .counts()
@@ -138,8 +139,15 @@ fn show(calls: &Calls, wanted: &BTreeMap<&str, &str>) -> Value {
         .collect();
     let keep = wanted.get("log").and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     let mutating_only = wanted.get("mutating") == Some(&"true");
-    let mut log: Vec<&Call> = calls.log().rev().filter(|c| c.mutating || !mutating_only).take(keep).collect();
-    log.reverse();
+    let after = wanted.get("after").and_then(|n| n.parse::<u64>().ok());
+    let fits = |call: &&Call| call.mutating || !mutating_only;
+    let log: Vec<&Call> = if let Some(after) = after {
+        calls.log().filter(|call| call.number > after).filter(fits).take(keep).collect()
+    } else {
+        let mut log: Vec<&Call> = calls.log().rev().filter(fits).take(keep).collect();
+        log.reverse();
+        log
+    };
     json!({ "total": calls.total(), "mutating": calls.mutating(), "byOperation": calls.by_operation(),
             "counts": counts, "log": log })
 }

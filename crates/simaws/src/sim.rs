@@ -293,15 +293,9 @@ impl Sim {
         let Some(op) = self.0.operations.get(&(route.service, route.operation.clone())) else {
             let message = format!("simaws does not implement operation {} of {}", route.operation, identity.name);
             let error = AwsError::new("UnsupportedOperation", message).status(501);
-            running.calls.add(self.record(
-                &signed,
-                identity,
-                &route.operation,
-                false,
-                &request_id,
-                Some(&error),
-                false,
-            ));
+            let mut call = self.record(&signed, identity, &route.operation, &request_id);
+            call.error = Some(error.code.clone());
+            running.calls.add(call);
             return refuse(Some(identity), &error);
         };
         let target = Target {
@@ -314,10 +308,14 @@ impl Sim {
         };
         let effects = self.0.faults.strike(target, &mut running.fault_rng);
         let mut struck = Struck::of(&effects, &*self.0.services[route.service], &self.0.clock);
+        let mut call = self.record(&signed, identity, op.name, &request_id);
+        call.mutating = op.mutating;
+        call.input = input.as_ref().ok().filter(|_| op.mutating).map(without_secrets).unwrap_or_default();
         let result = self.answer(running, &signed, &route, op, input, &mut struck, &request_id);
-        let error = result.as_ref().err();
-        let record = self.record(&signed, identity, op.name, op.mutating, &request_id, error, struck.lost);
-        running.calls.add(record);
+        call.error = result.as_ref().err().map(|e| e.code.clone());
+        (call.applied, call.lost) = (op.mutating && struck.applied, struck.lost);
+        call.faults = effects.iter().map(Effect::name).collect();
+        running.calls.add(call);
         let response = match &result {
             Ok(doc) => wire::success(&route.protocol, identity, op.name, doc, &request_id),
             Err(error) => wire::failure(&route.protocol, Some(identity), error, &request_id),
@@ -325,28 +323,25 @@ impl Sim {
         Answer { response, delay: struck.delay, lost: struck.lost }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one log line")]
-    fn record(
-        &self,
-        signed: &auth::Signed,
-        identity: &Identity,
-        operation: &str,
-        mutating: bool,
-        request_id: &str,
-        error: Option<&AwsError>,
-        lost: bool,
-    ) -> Call {
+    /// A log line of a read that changed nothing and succeeded.
+    fn record(&self, signed: &auth::Signed, identity: &Identity, operation: &str, request_id: &str) -> Call {
         Call {
             number: 0,
             at: self.0.clock.now(),
+            machine_at: Clock::machine(),
+            access_key: signed.access_key.clone(),
+            app: signed.app.clone(),
             service: identity.name.to_owned(),
             operation: operation.to_owned(),
             account: signed.place.account.clone(),
             region: signed.place.region.clone(),
-            mutating,
+            mutating: false,
             request_id: request_id.to_owned(),
-            error: error.map(|e| e.code.clone()),
-            lost,
+            input: serde_json::Value::Null,
+            applied: false,
+            error: None,
+            faults: Vec::new(),
+            lost: false,
         }
     }
 
@@ -414,6 +409,7 @@ impl Sim {
             }
             None => (op.handler)(&mut ctx, &input),
         };
+        struck.applied = outcome.is_ok();
         if let Ok(doc) = &mut outcome {
             struck.mangle(doc, op, &input);
         }
@@ -424,13 +420,25 @@ impl Sim {
     }
 }
 
-/// What the faults that strike one call do to it.
+/// An input for the log. Values that AWS would tell nobody are not in it.
+fn without_secrets(input: &Doc) -> serde_json::Value {
+    let mut input = input.to_json();
+    for name in ["SecretString", "SecretBinary", "MasterUserPassword"] {
+        if let Some(value) = input.get_mut(name) {
+            *value = "***".into();
+        }
+    }
+    input
+}
+
+/// What the faults that strike one call do to it, and what became of it.
 #[derive(Default)]
 struct Struck {
     instead: Option<AwsError>,
     after: Option<AwsError>,
     delay: Duration,
     lost: bool,
+    applied: bool,
     stale: Option<SignedDuration>,
     page_cap: Option<usize>,
     fails_later: bool,

@@ -66,7 +66,7 @@ impl Moto {
         version: &str,
         parameters: &[(&str, &str)],
     ) -> Result<String> {
-        aws_query(&self.url, ACCOUNT, service, operation, version, parameters).await
+        aws_query(&self.url, ACCOUNT, "us-east-1", service, operation, version, parameters).await
     }
 
     async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {

@@ -11,6 +11,12 @@ pub struct Call {
     pub number: u64,
     /// Simulated time.
     pub at: Timestamp,
+    /// The machine's time: what the clocks of callers and databases show.
+    pub machine_at: Timestamp,
+    /// Access key id of the caller.
+    pub access_key: String,
+    /// The application that the caller names in its user agent (`app/…`; `AWS_SDK_UA_APP_ID`).
+    pub app: Option<String>,
     /// Signing name of the service.
     pub service: String,
     /// Operation.
@@ -23,8 +29,14 @@ pub struct Call {
     pub mutating: bool,
     /// Request id, as in the response.
     pub request_id: String,
+    /// Input of an operation that changes something, as it came, without secret values; null of others.
+    pub input: serde_json::Value,
+    /// Did it change anything, or could it have, whatever was answered?
+    pub applied: bool,
     /// Error code; none: it succeeded.
     pub error: Option<String>,
+    /// The effects of faults that struck it, by name.
+    pub faults: Vec<&'static str>,
     /// Was the response withheld (lost, or hung up on)?
     pub lost: bool,
 }

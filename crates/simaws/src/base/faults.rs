@@ -171,6 +171,25 @@ pub(crate) struct Target<'a> {
 }
 
 impl Effect {
+    /// Its name, as in its JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Effect::Throttle => "throttle",
+            Effect::Error { .. } => "error",
+            Effect::ServerError { .. } => "serverError",
+            Effect::Latency { .. } => "latency",
+            Effect::Hang { .. } => "hang",
+            Effect::LostResponse => "lostResponse",
+            Effect::Refused => "refused",
+            Effect::FailsLater => "failsLater",
+            Effect::StaleReads { .. } => "staleReads",
+            Effect::ShortPages { .. } => "shortPages",
+            Effect::PartialList => "partialList",
+            Effect::RepeatToken => "repeatToken",
+            Effect::ClockJump { .. } => "clockJump",
+        }
+    }
+
     /// Can it do anything to such a call? What can't does not use up its `times`.
     fn concerns(&self, call: Target<'_>) -> bool {
         match self {

@@ -10,6 +10,8 @@ use crate::base::world::Place;
 #[derive(Clone, Debug)]
 pub(crate) struct Signed {
     pub(crate) access_key: String,
+    /// What the user agent names as the application.
+    pub(crate) app: Option<String>,
     pub(crate) place: Place,
     pub(crate) service: String,
 }
@@ -44,9 +46,17 @@ pub(crate) fn read(request: &Request<Bytes>, default_account: &str, protocol: &P
     };
     Ok(Signed {
         access_key: access_key.to_owned(),
+        app: app(request),
         place: Place { account: account(access_key, default_account), region: region.to_owned() },
         service: service.to_owned(),
     })
+}
+
+/// SDKs put the whole user agent into a header of their own, and a short one into the usual header.
+fn app(request: &Request<Bytes>) -> Option<String> {
+    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+    let agents = header("x-amz-user-agent").into_iter().chain(header("user-agent"));
+    agents.flat_map(str::split_whitespace).find_map(|word| word.strip_prefix("app/")).map(str::to_owned)
 }
 
 fn digits(s: &str) -> bool {

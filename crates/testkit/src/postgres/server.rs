@@ -117,6 +117,20 @@ impl PrivateServer {
         format!("postgres://postgres@localhost/{database}?host={}", percent_encode(&self.socket_directory))
     }
 
+    /// The socket it listens on; it is the same after a restart.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_directory.join(".s.PGSQL.5432")
+    }
+
+    /// The server process's id, as it says itself.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn pid(&self) -> Result<u32> {
+        let text = fs::read_to_string(self.directory.join("data").join("postmaster.pid"))?;
+        text.lines().next().unwrap_or_default().trim().parse().context("postmaster.pid begins with the id")
+    }
+
     /// Where its data and log are.
     pub fn directory(&self) -> &Path {
         &self.directory

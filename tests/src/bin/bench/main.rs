@@ -2,7 +2,6 @@
 //! its own. `cargo xtask bench` builds all three programs and runs this.
 
 mod fewest;
-mod simaws_process;
 mod steady;
 
 use std::collections::BTreeSet;
@@ -15,12 +14,11 @@ use e2e::api::{Api, is_converged};
 use e2e::daemon::{Daemon, Setup};
 use e2e::figures::{Figure, report};
 use e2e::say::print;
+use e2e::simaws_process::SimawsProcess;
 use e2e::wait::until;
 use serde_json::{Value, json};
 use testkit::fixtures::{ACCOUNT, named, patched};
 use tokio::time::Instant;
-
-use simaws_process::SimawsProcess;
 
 /// Speed and size of the daemon.
 #[derive(Debug, Parser)]

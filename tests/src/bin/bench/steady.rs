@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval};
 
 use crate::Args;
 use crate::fewest::fewest;
-use crate::simaws_process::SimawsProcess;
+use e2e::simaws_process::SimawsProcess;
 
 /// The daemon's own default.
 const SLOW: Duration = Duration::from_secs(120);
