@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use model::Class;
 use serde_json::json;
 use store::{MutationOutcome, RequestKind};
@@ -352,5 +353,62 @@ async fn sweeps_that_fail_for_long_make_what_is_known_unknown() {
     rig.cloud.fail_sweeps(None);
     rig.wait_for("prod", "Synced", "True InSync").await;
     assert_eq!(rig.cloud.writes(), ["CreateCrate one"]);
+    runtime.shutdown().await;
+}
+
+/// A runtime that waits a minute for an effect before it writes the same again.
+fn patient(rig: &Rig) -> runtime::Config {
+    let mut config = rig.config();
+    config.effect_poll = Duration::from_secs(60);
+    config
+}
+
+fn paints(rig: &Rig) -> usize {
+    rig.cloud.writes().iter().filter(|write| *write == "PaintCrate one").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_aws_is_late_to_show_is_written_again_by_no_new_generation_and_by_no_new_owner() {
+    let rig = Rig::new().await;
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
+    rig.cloud.fail_next(Fault::NoEffect);
+    rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
+    let runtime = rig.start_with(patient(&rig));
+    eventually("the write", || async { (paints(&rig) == 1).then_some(()) }).await;
+    rig.redeclare("prod", spec(&[("one", "blue"), ("two", "red")], json!({}))).await;
+    eventually("the new generation's work", || async { rig.cloud.get("Crate", "two") }).await;
+    rig.wait_for("prod", "Progressing", "True NotEffectiveYet").await;
+    runtime.shutdown().await;
+    let runtime = rig.start_with(patient(&rig));
+    rig.redeclare("prod", spec(&[("one", "blue"), ("two", "red"), ("three", "red")], json!({}))).await;
+    eventually("the new owner's work", || async { rig.cloud.get("Crate", "three") }).await;
+    rig.wait_for("prod", "Progressing", "True NotEffectiveYet").await;
+    assert_eq!(paints(&rig), 1);
+    // Something else is another write.
+    rig.redeclare("prod", spec(&[("one", "green"), ("two", "red"), ("three", "red")], json!({}))).await;
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert_eq!(paints(&rig), 2);
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_whose_effect_is_not_to_be_seen_at_once_is_waited_for() {
+    let rig = Rig::new().await;
+    rig.cloud.put("Crate", "one", Rig::ours("prod", "red"));
+    rig.cloud.fail_next(Fault::LostCall);
+    rig.declare("prod", spec(&[("one", "blue")], json!({}))).await;
+    let runtime = rig.start_with(patient(&rig));
+    let not_applied = || async {
+        let rows = journal(&rig).await;
+        rows.first().is_some_and(|row| row.outcome == Some(MutationOutcome::NotApplied)).then_some(())
+    };
+    eventually("the look that did not see it", not_applied).await;
+    rig.redeclare("prod", spec(&[("one", "blue"), ("two", "red")], json!({}))).await;
+    eventually("the new generation's work", || async { rig.cloud.get("Crate", "two") }).await;
+    assert_eq!(paints(&rig), 1);
+    rig.clock.advance(SignedDuration::from_secs(61));
+    rig.ask(RequestKind::Reconcile, "prod", json!({})).await;
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert_eq!(paints(&rig), 2);
     runtime.shutdown().await;
 }

@@ -212,15 +212,15 @@ impl Pass<'_> {
                     told: false,
                 };
                 self.memory.suspects.entry(key.clone()).or_default().push(suspect);
-                self.await_effect(key);
+                self.await_effect(key, print);
             }
-            (false, _, Err(error)) => self.failed(key, step, error),
+            (false, _, Err(error)) => self.failed(key, step, print, error),
             (false, _, Ok(_)) => {}
         }
         Ok(())
     }
 
-    fn failed(&mut self, key: &ResourceKey, step: &Step, error: &ActError) {
+    fn failed(&mut self, key: &ResourceKey, step: &Step, print: &str, error: &ActError) {
         tracing::warn!(environment = %self.name, resource = %key, step = %step.operation, class = %error.class, effect = %error.effect, %error, "the step failed");
         let races = matches!(error.class, Class::Conflict | Class::NotFound);
         let tries = self.acts.get(key).copied().unwrap_or_default();
@@ -228,22 +228,26 @@ impl Pass<'_> {
             // It was looked at anew already: plan again.
             return;
         }
-        self.back_off(key, error);
+        self.back_off(key, print, error);
         self.failure_event(key, step, error);
     }
 
     /// The object is left alone for a while, because AWS refused or lost the write.
-    fn back_off(&mut self, key: &ResourceKey, error: &ActError) {
+    fn back_off(&mut self, key: &ResourceKey, print: &str, error: &ActError) {
         let (attempts, effect_waits) = self.tries(key);
-        let delay = requeue::backoff(error.class, attempts + 1, self.shared.jitter());
-        self.leave_alone(key, (attempts + 1, effect_waits), delay, Some(error.clone()));
+        let mut delay = requeue::backoff(error.class, attempts + 1, self.shared.jitter());
+        if error.effect == Effect::Unknown {
+            // It was not to be seen right after the answer was lost, and may be yet.
+            delay = delay.max(self.shared.config.effect_poll);
+        }
+        self.leave_alone(key, print, (attempts + 1, effect_waits), delay, Some(error.clone()));
     }
 
     /// The object is left alone for a while, because AWS may be late to show the effect.
-    fn await_effect(&mut self, key: &ResourceKey) {
+    fn await_effect(&mut self, key: &ResourceKey, print: &str) {
         let (attempts, effect_waits) = self.tries(key);
         let delay = effect_delay(self.shared.config.effect_poll, effect_waits);
-        self.leave_alone(key, (attempts, effect_waits + 1), delay, None);
+        self.leave_alone(key, print, (attempts, effect_waits + 1), delay, None);
     }
 
     /// How often in a row a write of this object failed, and showed no effect.
@@ -254,13 +258,16 @@ impl Pass<'_> {
     fn leave_alone(
         &mut self,
         key: &ResourceKey,
+        print: &str,
         (attempts, effect_waits): (u32, u32),
         delay: Duration,
         error: Option<ActError>,
     ) {
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
         let not_before = self.now.checked_add(delay).unwrap_or(self.now);
-        self.memory.retries.insert(key.clone(), Retry { attempts, effect_waits, not_before, error });
+        let (print, generation) = (print.to_owned(), self.row.generation);
+        let retry = Retry { attempts, effect_waits, not_before, error, print, generation };
+        self.memory.retries.insert(key.clone(), retry);
         self.stopped.insert(key.clone());
     }
 

@@ -6,7 +6,7 @@ use engine::guard::Verdict;
 use engine::{EnvironmentPlan, PlannedResource};
 use model::{ResourceKey, Step};
 
-use super::{Halt, Pass};
+use super::{Halt, Pass, Retry, history};
 
 /// More rounds than any environment needs: each creates, changes or looks at something. It bounds a planner that never
 /// comes to rest.
@@ -84,7 +84,7 @@ impl Pass<'_> {
                 continue;
             }
             // One thing at a time; the holds of the rest are still to be noted.
-            if !matches!(next, Next::Nothing) || step.awaits.is_some() || !self.may_act_on(&resource.key) {
+            if !matches!(next, Next::Nothing) || step.awaits.is_some() || !self.may_act_on(&resource.key, step) {
                 continue;
             }
             if let Verdict::Hold(hold) = self.judge_with_history(resource, step).await? {
@@ -101,11 +101,12 @@ impl Pass<'_> {
     }
 
     /// Whether an object is neither done with for this pass nor waiting out a back-off.
-    fn may_act_on(&mut self, key: &ResourceKey) -> bool {
+    fn may_act_on(&mut self, key: &ResourceKey, step: &Step) -> bool {
         if self.stopped.contains(key) {
             return false;
         }
-        if self.memory.retries.get(key).is_some_and(|retry| retry.not_before > self.now) {
+        let held = |retry: &Retry| retry.holds(self.row.generation, &history::print(key, step), self.now);
+        if self.memory.retries.get(key).is_some_and(held) {
             return false;
         }
         if self.acts.get(key).copied().unwrap_or_default() >= self.shared.config.rounds {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::guard::{StepFacts, fingerprint};
 use jiff::{SignedDuration, Timestamp};
 use model::plan::Verb;
-use model::{ResourceKey, Step};
+use model::{Class, ResourceKey, Step};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{JournalRow, MutationOutcome};
@@ -44,6 +44,18 @@ pub(super) fn adopts(row: &JournalRow) -> bool {
 /// Whether a journalled step made its object.
 pub(super) fn creates(row: &JournalRow) -> bool {
     row.body.get("verb").is_some_and(|verb| *verb == json!(Verb::Create))
+}
+
+/// Until when the effect of a journalled write may still show, if it was not seen: it was applied, or nobody knows, or a look
+/// right after a lost answer did not see it.
+pub(super) fn to_await(row: &JournalRow, effect_poll: Duration, now: Timestamp) -> Option<Timestamp> {
+    let unsure = match row.outcome {
+        Some(MutationOutcome::Applied) => row.effective != Some(true),
+        Some(MutationOutcome::NotApplied) => row.error_class.as_deref() == Some(<&str>::from(Class::Transient)),
+        Some(MutationOutcome::Unknown) | None => true,
+    };
+    let until = row.begun_at.checked_add(SignedDuration::try_from(effect_poll).ok()?).ok()?;
+    (unsure && until > now).then_some(until)
 }
 
 /// The idempotency token of a write: the same when the same write is tried again after an attempt of which nothing is

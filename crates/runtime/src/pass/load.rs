@@ -12,7 +12,7 @@ use store::{EnvironmentRow, OperatorMode, OperatorRow, StatusOutcome};
 use telemetry::ErrorChain;
 
 use super::document::{Document, InvalidSpec};
-use super::{Halt, Memory, Outcome, Pass, Written, history};
+use super::{Halt, Memory, Outcome, Pass, Retry, Written, history};
 use crate::holdings::{EnvName, Group};
 use crate::keys;
 use crate::queue::Priority;
@@ -137,6 +137,15 @@ async fn remembered(shared: &Shared, shard: &Shard, name: &EnvName, row: &Enviro
     }
     let mut memory = Memory::new(row.uid, shard.fence.epoch);
     let journal = shared.store.mutations_of(row.uid, JOURNAL_LOOK_BACK).await?;
+    // Oldest first: of each object the last write counts.
+    for entry in journal.iter().rev() {
+        if let Some(key) = keys::from_store(&entry.resource) {
+            match history::to_await(entry, shared.config.effect_poll, shared.clock.now()) {
+                Some(not_before) => memory.retries.insert(key, Retry::found(entry, not_before)),
+                None => memory.retries.remove(&key),
+            };
+        }
+    }
     let adoptions = journal
         .iter()
         .filter(|entry| history::adopts(entry) && entry.outcome != Some(store::MutationOutcome::NotApplied));
@@ -161,8 +170,9 @@ fn document(
         return Ok(Arc::clone(document));
     }
     // A new generation: what was seen before it was written does not count, and old failures may have lost their cause.
+    // What AWS may be about to show is still to be waited for, or the same would be made twice.
     memory.written = shared.cache.ticket();
-    memory.retries.clear();
+    memory.retries.retain(|_, retry| retry.may_show());
     memory.look_asked = None;
     memory.document = None;
     let taken_over = lock(&shared.taken_over).remove(name);

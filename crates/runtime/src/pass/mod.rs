@@ -30,7 +30,7 @@ use engine::graph::Follow;
 use engine::guard::{Approved, Cap, Hold};
 use jiff::Timestamp;
 use model::env::Mode;
-use model::{ActError, Class, ObserveError, ResourceKey, Step, Wait};
+use model::{ActError, Class, Effect, ObserveError, ResourceKey, Step, Wait};
 use serde_json::Value;
 use store::{Approval, EnvironmentRow, JournalRow, ManagedResourceRow, NewEvent};
 use telemetry::metrics::ReconcileResult;
@@ -100,6 +100,27 @@ struct Retry {
     not_before: Timestamp,
     /// `None`: it succeeded and showed no effect.
     error: Option<ActError>,
+    /// The write, and the generation that asked for it.
+    print: String,
+    generation: i64,
+}
+
+impl Retry {
+    /// As the journal knows it, after a crash.
+    fn found(row: &JournalRow, not_before: Timestamp) -> Self {
+        let print = history::print_of(row).to_owned();
+        Self { attempts: 0, effect_waits: 1, not_before, error: None, print, generation: row.generation }
+    }
+
+    /// AWS may have carried it out, and be late to show it: whoever asks for the same again may get it twice.
+    fn may_show(&self) -> bool {
+        self.error.as_ref().is_none_or(|error| error.effect == Effect::Unknown)
+    }
+
+    /// Whether it holds a write back: any of its own generation, of a later one the same write.
+    fn holds(&self, generation: i64, print: &str, now: Timestamp) -> bool {
+        self.not_before > now && (self.generation == generation || self.print == print)
+    }
 }
 
 /// What a pass says about its environment.
