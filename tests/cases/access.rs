@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const GROUP: &str = "/apis/eventchain.io/v1";
 
 /// What curl answers: the status, the version of HTTP, and the body.
-async fn curl(authority: &Path, token: &str, words: &[&str]) -> Result<(String, Value)> {
+pub(crate) async fn curl(authority: &Path, token: &str, words: &[&str]) -> Result<(String, Value)> {
     let output = tokio::process::Command::new("curl")
         .args(["-sS", "--max-time", "20", "-w", "\n%{http_code} %{http_version}", "--cacert"])
         .arg(authority)

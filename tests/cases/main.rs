@@ -10,6 +10,7 @@ mod faults;
 mod governed;
 mod kills;
 mod kubectl;
+mod oidc;
 mod postgres;
 mod privacy;
 mod replicas;

@@ -86,7 +86,6 @@ impl Runtime {
             memories: Mutex::new(HashMap::new()),
             taken_over: Mutex::new(HashMap::new()),
             requests: Mutex::new(BTreeMap::new()),
-            cap: tokio::sync::Mutex::new(()),
         });
         let orders = Orders {
             stop: CancellationToken::new(),

@@ -42,9 +42,6 @@ pub(crate) struct Shared {
     pub(crate) taken_over: Mutex<HashMap<EnvName, TakenOver>>,
     /// Reconcile requests whose fresh look is done: the next pass handles and answers them.
     pub(crate) requests: Mutex<BTreeMap<EnvName, BTreeSet<Uuid>>>,
-    /// Held from counting the environments that were changed to the intent that adds one, so that two passes do not
-    /// both take the last place under the cap.
-    pub(crate) cap: tokio::sync::Mutex<()>,
 }
 
 /// The environment's uid, a moment before its document was read, and that.

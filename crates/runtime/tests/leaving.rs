@@ -181,3 +181,26 @@ async fn an_object_whose_creation_nobody_recorded_leaves_with_its_item() {
     assert!(rig.cloud.get("Crate", "two").is_some());
     runtime.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_whose_creation_was_settled_by_a_pass_that_did_not_live_leaves_with_its_item() {
+    let rig = Rig::new().await;
+    let policy = json!({ "onRemove": "Delete" });
+    rig.cloud.fail_next(Fault::Slow);
+    rig.cloud.fail_next(Fault::Hang);
+    rig.declare("prod", spec(&[("one", "red"), ("two", "blue")], policy.clone())).await;
+    let mortal = rig.start_mortal();
+    eventually("one is made", || async { rig.cloud.get("Crate", "one") }).await;
+    assert!(rig.resource("prod", "Crate", "one").await.is_some(), "it is recorded before it is made");
+    rig.cloud.go_on();
+    rig.cloud.hanging.notified().await;
+    mortal.kill();
+    rig.redeclare("prod", spec(&[("two", "blue")], policy)).await;
+    let runtime = rig.start();
+    rig.wait_for("prod", "Blocked", "True ApprovalRequired").await;
+    approve_everything(&rig, "prod").await;
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    assert!(rig.cloud.get("Crate", "one").is_none(), "it is not left behind");
+    assert!(rig.cloud.get("Crate", "two").is_some());
+    runtime.shutdown().await;
+}

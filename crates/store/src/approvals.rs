@@ -157,12 +157,26 @@ impl Store {
         })
     }
 
-    /// The approvals of an environment that are neither used up nor run out at `now`, oldest first.
+    /// The approvals of an environment that are neither used up nor run out at `now`, oldest first, each with the steps
+    /// that it still lets through: one that was carried out since, with the effect seen, is used up at that moment,
+    /// whatever became of the pass that did it.
     pub async fn valid_approvals(&self, environment_uid: Uuid, now: Timestamp) -> Result<Vec<Approval>> {
         self.timed(Operation::ReadApprovals, async {
             let rows = sqlx::query(
-                "SELECT * FROM approvals
-                 WHERE environment_uid = $1 AND consumed_at IS NULL AND expires_at > $2 ORDER BY id",
+                "SELECT a.id, a.environment_uid, a.plan_hash, a.apply, a.approver, a.approved_at, a.expires_at,
+                        a.consumed_at, coalesce(open.steps, '[]') AS steps
+                 FROM approvals a, LATERAL (
+                     SELECT jsonb_agg(approved.print) AS steps
+                     FROM jsonb_array_elements_text(a.steps) AS approved(print)
+                     WHERE NOT EXISTS (
+                         SELECT 1 FROM journal j
+                         WHERE j.environment_uid = a.environment_uid AND j.begun_at >= a.approved_at
+                           AND j.outcome = 'Applied' AND j.effective AND j.body ->> 'approvable' = approved.print
+                     )
+                 ) open
+                 WHERE a.environment_uid = $1 AND a.consumed_at IS NULL AND a.expires_at > $2
+                   AND (open.steps IS NOT NULL OR a.steps = '[]')
+                 ORDER BY a.id",
             )
             .bind(environment_uid)
             .bind(at(now))
@@ -186,6 +200,18 @@ impl Store {
             .bind(at(now))
             .execute(self.pool())
             .await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+
+    /// Forgets approvals that were used up or ran out before a time: the audit trail goes on telling of them.
+    pub async fn prune_approvals(&self, before: Timestamp) -> Result<u64> {
+        self.timed(Operation::PruneApprovals, async {
+            let done = sqlx::query("DELETE FROM approvals WHERE expires_at < $1 OR consumed_at < $1")
+                .bind(at(before))
+                .execute(self.pool())
+                .await?;
             Ok(done.rows_affected())
         })
         .await

@@ -7,17 +7,38 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::operation::Operation;
-use crate::pool::Store;
+use crate::pool::{Store, transact};
 use crate::rows::{FromStoreRow, at, document, optional_timestamp, resource_key, timestamp};
 use crate::types::{Fence, ResourceKey};
 
 /// So many old rows are forgotten at once: far below what the bound on one call allows.
 const PRUNE_BATCH: i64 = 1000;
+
+/// The advisory lock of those who ask for a place under the blast-radius cap. Any number that nothing else uses.
+const CAP_LOCK: i64 = 0x6563_6f63_6170;
+
+/// How many environments may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cap {
+    /// So many at most.
+    pub most: u64,
+    /// Those that were changed since then count.
+    pub since: Timestamp,
+}
+
+/// What came of an intent under the cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It was written, under this id.
+    As(i64),
+    /// Nothing was written: others have all places. When each of them wrote last, oldest first.
+    Full(Vec<Timestamp>),
+}
 
 /// A mutation that is about to be tried.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +165,48 @@ impl FromStoreRow for JournalRow {
     }
 }
 
+async fn begin_in(connection: &mut PgConnection, intent: &Intent, fence: &Fence) -> Result<i64> {
+    let id: Option<i64> = sqlx::query_scalar(
+        "WITH fence AS (
+             SELECT epoch FROM leases
+             WHERE shard = $1 AND epoch = $2 AND expires_at > clock_timestamp() FOR SHARE
+         )
+         INSERT INTO journal (environment_uid, environment, account, region, kind, identity, step, body, risk,
+                              generation, epoch, token, begun_at)
+         SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, epoch, $13, $14 FROM fence
+         RETURNING id",
+    )
+    .bind(&fence.shard)
+    .bind(fence.epoch)
+    .bind(intent.environment_uid)
+    .bind(&intent.environment)
+    .bind(&intent.resource.account)
+    .bind(&intent.resource.region)
+    .bind(&intent.resource.kind)
+    .bind(&intent.resource.identity)
+    .bind(&intent.step)
+    .bind(&intent.body)
+    .bind(&intent.risk)
+    .bind(intent.generation)
+    .bind(&intent.token)
+    .bind(at(intent.now))
+    .fetch_optional(connection)
+    .await?;
+    id.ok_or_else(|| Error::StaleEpoch { shard: fence.shard.clone(), epoch: fence.epoch })
+}
+
+async fn mutated_since(connection: &mut PgConnection, since: Timestamp) -> Result<Vec<(Uuid, Timestamp)>> {
+    let rows = sqlx::query(
+        "SELECT environment_uid, max(begun_at) AS begun_at FROM journal
+         WHERE begun_at >= $1 AND outcome IS DISTINCT FROM 'NotApplied'
+         GROUP BY environment_uid ORDER BY max(begun_at), environment_uid",
+    )
+    .bind(at(since))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("environment_uid")?, timestamp(row, "begun_at")?))).collect()
+}
+
 impl Store {
     /// Writes an intent; only when it has returned may the call be made. One statement, which also checks that the lease
     /// is held under this epoch.
@@ -152,35 +215,27 @@ impl Store {
     /// `StaleEpoch`: make no call.
     pub async fn begin_mutation(&self, intent: &Intent, fence: &Fence) -> Result<i64> {
         self.timed(Operation::BeginMutation, async {
-            let id: Option<i64> = sqlx::query_scalar(
-                "WITH fence AS (
-                     SELECT epoch FROM leases
-                     WHERE shard = $1 AND epoch = $2 AND expires_at > clock_timestamp() FOR SHARE
-                 )
-                 INSERT INTO journal (environment_uid, environment, account, region, kind, identity, step, body, risk,
-                                      generation, epoch, token, begun_at)
-                 SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, epoch, $13, $14 FROM fence
-                 RETURNING id",
-            )
-            .bind(&fence.shard)
-            .bind(fence.epoch)
-            .bind(intent.environment_uid)
-            .bind(&intent.environment)
-            .bind(&intent.resource.account)
-            .bind(&intent.resource.region)
-            .bind(&intent.resource.kind)
-            .bind(&intent.resource.identity)
-            .bind(&intent.step)
-            .bind(&intent.body)
-            .bind(&intent.risk)
-            .bind(intent.generation)
-            .bind(&intent.token)
-            .bind(at(intent.now))
-            .fetch_optional(self.pool())
-            .await?;
-            id.ok_or_else(|| Error::StaleEpoch { shard: fence.shard.clone(), epoch: fence.epoch })
+            let mut connection = self.pool().acquire().await?;
+            begin_in(&mut connection, intent, fence).await
         })
         .await
+    }
+
+    /// The same, when the environment is one of few that may be changed within a time. Whoever asks waits for whoever
+    /// asked before, so that two replicas never both take the last place.
+    ///
+    /// # Errors
+    /// `StaleEpoch`: make no call.
+    pub async fn begin_mutation_within(&self, intent: &Intent, fence: &Fence, cap: &Cap) -> Result<Begun> {
+        transact!(self, Operation::BeginMutation, |tx| async {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CAP_LOCK).execute(&mut *tx).await?;
+            let changed = mutated_since(tx, cap.since).await?;
+            let counted = changed.iter().any(|(uid, _)| *uid == intent.environment_uid);
+            if !counted && changed.len() as u64 >= cap.most {
+                return Ok(Begun::Full(changed.into_iter().map(|(_, last)| last).collect()));
+            }
+            begin_in(tx, intent, fence).await.map(Begun::As)
+        })
     }
 
     /// Settles an intent. Needs no lease: what happened is a fact, whoever owns the shard now. `Unknown` leaves it
@@ -305,19 +360,12 @@ impl Store {
         .await
     }
 
-    /// The environments that were mutated since a time, by uid and name: what the blast-radius cap counts. An intent
-    /// counts as soon as it is written, unless it is known not to have been applied.
+    /// The environments that were mutated since a time, by uid, with their last write: what the blast-radius cap counts.
+    /// An intent counts as soon as it is written, unless it is known not to have been applied.
     pub async fn environments_mutated_since(&self, since: Timestamp) -> Result<Vec<(Uuid, Timestamp)>> {
         self.timed(Operation::ReadJournal, async {
-            let rows = sqlx::query(
-                "SELECT environment_uid, max(begun_at) AS begun_at FROM journal
-                 WHERE begun_at >= $1 AND outcome IS DISTINCT FROM 'NotApplied'
-                 GROUP BY environment_uid ORDER BY max(begun_at), environment_uid",
-            )
-            .bind(at(since))
-            .fetch_all(self.pool())
-            .await?;
-            rows.iter().map(|row| Ok((row.try_get("environment_uid")?, timestamp(row, "begun_at")?))).collect()
+            let mut connection = self.pool().acquire().await?;
+            mutated_since(&mut connection, since).await
         })
         .await
     }

@@ -36,7 +36,7 @@ pub use environments::{
 };
 pub use error::{Error, Result, Unavailable};
 pub use events::{EventFilter, EventRow, NewEvent};
-pub use journal::{Intent, JournalFilter, JournalRow, MutationOutcome, Resolution};
+pub use journal::{Begun, Cap, Intent, JournalFilter, JournalRow, MutationOutcome, Resolution};
 pub use leases::{Acquired, Lease, LeaseRow};
 pub use listen::{Listener, Notification};
 pub use object_log::{LoggedChange, LoggedEvent};

@@ -33,9 +33,11 @@ pub enum Operation {
     CreateChange,
     ReadChanges,
     UpdateChange,
+    PruneChanges,
     Approve,
     ReadApprovals,
     ConsumeApproval,
+    PruneApprovals,
     WriteEvents,
     ListEvents,
     PruneEvents,
@@ -59,6 +61,7 @@ pub enum Operation {
     PruneAudit,
     WriteFreshness,
     ReadFreshness,
+    PruneSweeps,
 }
 
 /// How a store call ended, as a closed set of labels.

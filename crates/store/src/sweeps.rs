@@ -172,4 +172,14 @@ impl Store {
         })
         .await
     }
+
+    /// Forgets sweeps that were last done before a time: nothing declared needs them any more.
+    pub async fn prune_sweeps(&self, before: Timestamp) -> Result<u64> {
+        self.timed(Operation::PruneSweeps, async {
+            let done =
+                sqlx::query("DELETE FROM sweeps WHERE observed_at < $1").bind(at(before)).execute(self.pool()).await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
 }

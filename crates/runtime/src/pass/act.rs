@@ -10,7 +10,7 @@ use kinds::Acted;
 use model::plan::Verb;
 use model::{ActError, Class, Effect, Observation, ResourceKey, Step, Unknown};
 use serde_json::json;
-use store::{Intent, MutationOutcome, Resolution};
+use store::{Begun, Intent, MutationOutcome, Resolution};
 use telemetry::metrics::StepOutcome;
 
 use super::{Halt, Pass, Retry, Suspect, history};
@@ -38,10 +38,6 @@ impl Pass<'_> {
         if !self.has_time() {
             return Ok(());
         }
-        let place = if self.counted { None } else { Some(self.shared.cap.lock().await) };
-        if !self.counted && !self.take_place().await? {
-            return Ok(());
-        }
         let print = history::print(key, step);
         let rows = self.histories.get(key).map(Vec::as_slice).unwrap_or_default();
         let token = history::token(self.row.uid, &print, rows);
@@ -51,13 +47,13 @@ impl Pass<'_> {
             generation: self.row.generation,
             resource: keys::to_store(key),
             step: step.operation.to_string(),
-            body: history::journalled(step, &print),
+            body: history::journalled(step, &print, &fingerprint(self.row.generation, key, step)),
             risk: step.risk.to_string(),
             token: token.clone(),
-            now: self.now,
+            // Not the pass's: an approval that it acts on must not seem to be younger.
+            now: self.shared.clock.now(),
         };
-        let id = self.shared.store.begin_mutation(&intent, &self.shard.fence).await?;
-        drop(place);
+        let Some(id) = self.begin(&intent).await? else { return Ok(()) };
         if !self.has_time() {
             // The store took its time over the intent: the call might outlive the lease, so it is not made.
             self.histories.remove(key);
@@ -101,29 +97,32 @@ impl Pass<'_> {
         self.snapshot.set(key.clone(), unknown);
     }
 
-    /// Whether this environment is among those that may be changed this hour.
-    async fn take_place(&mut self) -> Result<bool, Halt> {
-        let Some(limit) = self.cap_limit else {
+    /// Writes the intent, if this environment is among those that may be changed this hour.
+    async fn begin(&mut self, intent: &Intent) -> Result<Option<i64>, Halt> {
+        let (store, fence) = (&self.shared.store, &self.shard.fence);
+        let Some(most) = self.cap_limit.filter(|_| !self.counted) else {
             self.counted = true;
-            return Ok(true);
+            return Ok(Some(store.begin_mutation(intent, fence).await?));
         };
         let hour = SignedDuration::from_hours(1);
         let since = self.now.saturating_sub(hour).unwrap_or(self.now);
-        let changed = self.shared.store.environments_mutated_since(since).await?;
-        if changed.iter().any(|(uid, _)| *uid == self.row.uid) || (changed.len() as u64) < limit {
-            self.counted = true;
-            return Ok(true);
-        }
+        let others = match store.begin_mutation_within(intent, fence, &store::Cap { most, since }).await? {
+            Begun::As(id) => {
+                self.counted = true;
+                return Ok(Some(id));
+            }
+            Begun::Full(others) => others,
+        };
         // A place is free when so many are older than an hour that fewer than the limit are left.
-        let last_in_the_way = (changed.len() as u64).checked_sub(limit).filter(|_| limit > 0);
+        let last_in_the_way = (others.len() as u64).checked_sub(most).filter(|_| most > 0);
         let until = last_in_the_way
-            .and_then(|n| changed.get(usize::try_from(n).ok()?))
-            .and_then(|(_, last)| last.checked_add(hour).ok());
+            .and_then(|n| others.get(usize::try_from(n).ok()?))
+            .and_then(|last| last.checked_add(hour).ok());
         let at =
             until.map_or_else(String::new, |until| format!("; a place is free at {until}, if nothing else changes"));
-        let message = format!("{limit} environments may be changed within an hour, and as many were{at}");
+        let message = format!("{most} environments may be changed within an hour, and as many were{at}");
         self.cap = Some(Cap { message, until });
-        Ok(false)
+        Ok(None)
     }
 
     /// Settles the journal with what the call said.

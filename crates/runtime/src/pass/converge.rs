@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use engine::guard::Verdict;
 use engine::{EnvironmentPlan, PlannedResource};
+use model::plan::Verb;
 use model::{ResourceKey, Step};
 
 use super::{Halt, Pass, Retry, history};
@@ -85,6 +86,12 @@ impl Pass<'_> {
             }
             // One thing at a time; the holds of the rest are still to be noted.
             if !matches!(next, Next::Nothing) || step.awaits.is_some() || !self.may_act_on(&resource.key, step) {
+                continue;
+            }
+            if step.verb == Verb::Create && !self.rows.contains_key(&resource.key) {
+                // It is recorded before it is made: whatever becomes of us and of the document, it is known as ours to
+                // look after.
+                self.more = true;
                 continue;
             }
             if let Verdict::Hold(hold) = self.judge_with_history(resource, step).await? {

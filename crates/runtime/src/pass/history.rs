@@ -19,10 +19,12 @@ pub(super) fn print(key: &ResourceKey, step: &Step) -> String {
     fingerprint(0, key, step)
 }
 
-/// What the journal keeps of a step. The body is the kind's instruction and holds no private value.
-pub(super) fn journalled(step: &Step, print: &str) -> Value {
+/// What the journal keeps of a step. The body is the kind's instruction and holds no private value. `approvable` is what
+/// an approval names it by: once it had its effect it is used up in every approval made before (`store::valid_approvals`).
+pub(super) fn journalled(step: &Step, print: &str, approvable: &str) -> Value {
     json!({
         "print": print,
+        "approvable": approvable,
         "verb": step.verb,
         "changes": step.changes,
         "reason": step.reason,
@@ -144,7 +146,7 @@ mod tests {
             generation: 1,
             resource: crate::keys::to_store(&key()),
             step: step.operation.to_string(),
-            body: journalled(step, &print(&key(), step)),
+            body: journalled(step, &print(&key(), step), &fingerprint(1, &key(), step)),
             risk: "Safe".to_owned(),
             epoch: 1,
             token: String::new(),

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -17,6 +18,9 @@ use crate::operation::Operation;
 use crate::pool::{Store, transact};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Fence, Precondition};
+
+/// So many rows are pruned in one transaction that others wait for it for milliseconds only.
+const PRUNE_BATCH: i64 = 200;
 
 /// The phase of a change whose environment went while it was open.
 const GONE_WITH_IT: &str = "Superseded";
@@ -207,5 +211,40 @@ impl Store {
             row.as_ref().map(ChangeRow::from_row).transpose()
         })
         .await
+    }
+
+    /// Forgets changes that ended before a time, in small transactions; watchers see them deleted. The audit trail goes on
+    /// telling of them.
+    pub async fn prune_changes(&self, before: Timestamp) -> Result<u64> {
+        let mut pruned = 0;
+        loop {
+            let batch = transact!(self, Operation::PruneChanges, |tx| async {
+                let mut pen = Pen::take(tx).await?;
+                let rows = sqlx::query(
+                    "DELETE FROM changes WHERE uid IN (
+                         SELECT uid FROM changes WHERE finished_at < $1 ORDER BY finished_at LIMIT $2
+                     ) RETURNING *, withdrawn_at IS NOT NULL AS withdrawn",
+                )
+                .bind(at(before))
+                .bind(PRUNE_BATCH)
+                .fetch_all(&mut *tx)
+                .await?;
+                for row in &rows {
+                    if row.try_get("withdrawn")? {
+                        // It was told as deleted when it was withdrawn.
+                        continue;
+                    }
+                    let mut change = ChangeRow::from_row(row)?;
+                    change.resource_version = pen.next();
+                    pen.log((KIND, &change.name), change.resource_version, LoggedEvent::Deleted, &change)?;
+                }
+                pen.put_down(tx).await?;
+                Ok(rows.len())
+            })?;
+            pruned += batch as u64;
+            if batch < PRUNE_BATCH as usize {
+                return Ok(pruned);
+            }
+        }
     }
 }

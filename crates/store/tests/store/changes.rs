@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use store::{
     Caps, ChangeFilter, ChangeLink, ChangeMove, ChangeRow, ChangeUpdate, ChangeWrite, EnvironmentUpdate, Error,
-    EventFilter, LoggedEvent, NewApproval, NewChange, OperatorMode, OperatorRow, OperatorUpdate, PageRequest,
-    Precondition,
+    EventFilter, Intent, LoggedEvent, MutationOutcome, NewApproval, NewChange, OperatorMode, OperatorRow,
+    OperatorUpdate, PageRequest, Precondition, Resolution,
 };
 use uuid::Uuid;
 
 use crate::postgres::test_database;
-use crate::support::{at, create, event, footprint, hold, update_spec};
+use crate::support::{alarm, at, create, event, footprint, hold, update_spec};
 
 fn pending(name: &str) -> NewChange {
     NewChange {
@@ -294,6 +294,101 @@ async fn an_approval_counts_until_it_runs_out_or_is_used_up() {
         expires_at: at(1),
     };
     assert!(matches!(store.approve(&gone).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_step_that_had_its_effect_is_used_up_in_what_was_approved_before() {
+    let db = test_database().await;
+    let store = db.store();
+    let environment = create(&store, "prod").await;
+    let fence = hold(&store, "one").await;
+    let approve = async |hash: &str, steps: &[&str], second: i64| {
+        let steps = steps.iter().map(|step| (*step).to_owned()).collect();
+        let (plan_hash, approver) = (hash.to_owned(), "alice".to_owned());
+        let (now, expires_at) = (at(second), at(1000));
+        let environment_uid = environment.uid;
+        let new = NewApproval { environment_uid, plan_hash, steps, apply: None, approver, now, expires_at };
+        store.approve(&new).await.unwrap();
+    };
+    let left = async || {
+        let valid = store.valid_approvals(environment.uid, at(100)).await.unwrap();
+        valid.into_iter().map(|one| (one.plan_hash, one.steps.join(","))).collect::<Vec<_>>()
+    };
+    let act = async |step: &str, second: i64, effective: Option<bool>| {
+        let intent = Intent {
+            environment_uid: environment.uid,
+            environment: "prod".to_owned(),
+            generation: 1,
+            resource: alarm("a"),
+            step: "PutAlarm".to_owned(),
+            body: json!({ "approvable": step }),
+            risk: "Destructive".to_owned(),
+            token: "t".to_owned(),
+            now: at(second),
+        };
+        let id = store.begin_mutation(&intent, &fence).await.unwrap();
+        let seen = Resolution { effective, ..Resolution::default() };
+        store.resolve_mutation(id, MutationOutcome::Applied, &seen, at(second)).await.unwrap();
+    };
+    let of = |steps: &[(&str, &str)]| -> Vec<(String, String)> {
+        steps.iter().map(|(hash, left)| ((*hash).to_owned(), (*left).to_owned())).collect()
+    };
+    act("one", 5, Some(true)).await;
+    approve("h", &["one", "two"], 10).await;
+    assert_eq!(left().await, of(&[("h", "one,two")]), "what was done before it was approved");
+    act("one", 20, None).await;
+    act("two", 21, Some(false)).await;
+    assert_eq!(left().await, of(&[("h", "one,two")]), "no effect was seen");
+    act("two", 22, Some(true)).await;
+    assert_eq!(left().await, of(&[("h", "one")]));
+    approve("again", &["two"], 30).await;
+    assert_eq!(left().await, of(&[("h", "one"), ("again", "two")]), "approved anew");
+    act("one", 40, Some(true)).await;
+    assert_eq!(left().await, of(&[("again", "two")]));
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_and_what_is_open_never() {
+    let db = test_database().await;
+    let store = db.store();
+    let environment = create(&store, "prod").await;
+    let change = |name: &str, finished_at| NewChange {
+        name: name.to_owned(),
+        environment: "prod".to_owned(),
+        environment_uid: Some(environment.uid),
+        phase: "Applying".to_owned(),
+        author: "alice".to_owned(),
+        finished_at,
+        ..NewChange::default()
+    };
+    for (name, finished_at) in [("old", Some(at(10))), ("new", Some(at(60))), ("open", None)] {
+        store.create_change(&change(name, finished_at), at(1)).await.unwrap();
+    }
+    let version = store.resource_version().await.unwrap();
+    assert_eq!(store.prune_changes(at(50)).await.unwrap(), 1);
+    let left = store.list_changes(&ChangeFilter::default(), &PageRequest::default()).await.unwrap();
+    assert_eq!(left.items.iter().map(|change| change.name.as_str()).collect::<Vec<_>>(), ["new", "open"]);
+    let told = store.changes_since(version, &["Change"], 10).await.unwrap();
+    assert_eq!(
+        told.iter().map(|entry| (entry.name.as_str(), entry.event)).collect::<Vec<_>>(),
+        [("old", LoggedEvent::Deleted)]
+    );
+
+    for (hash, second) in [("old", 0), ("new", 60)] {
+        let new = NewApproval {
+            environment_uid: environment.uid,
+            plan_hash: hash.to_owned(),
+            steps: vec!["one".to_owned()],
+            apply: None,
+            approver: "alice".to_owned(),
+            now: at(second),
+            expires_at: at(second + 100),
+        };
+        store.approve(&new).await.unwrap();
+    }
+    store.consume_approvals(environment.uid, "old", at(40)).await.unwrap();
+    assert_eq!(store.prune_approvals(at(50)).await.unwrap(), 1);
+    assert_eq!(store.valid_approvals(environment.uid, at(70)).await.unwrap()[0].plan_hash, "new");
 }
 
 #[tokio::test]

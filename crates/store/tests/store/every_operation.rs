@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use store::{
-    Acquired, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent, MutationOutcome,
+    Acquired, Cap, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent, MutationOutcome,
     NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, Origin, PageRequest, PassRecord, Precondition,
     QueryObserver, QueryOutcome, Refusal, RequestKind, Resolution, StatusWrite, Store,
 };
@@ -105,6 +105,8 @@ async fn every_operation_runs_and_is_observed() {
     store.write_events(&[event("B", "b", 1)]).await.unwrap();
     store.list_events(&EventFilter::default(), &all).await.unwrap();
     store.prune_events(at(100)).await.unwrap();
+    store.prune_approvals(at(100)).await.unwrap();
+    store.prune_changes(at(100)).await.unwrap();
 
     let intent = Intent {
         environment_uid: uid,
@@ -118,6 +120,7 @@ async fn every_operation_runs_and_is_observed() {
         now: at(1),
     };
     let id = store.begin_mutation(&intent, &fence).await.unwrap();
+    store.begin_mutation_within(&intent, &fence, &Cap { most: 1, since: at(0) }).await.unwrap();
     store.resolve_mutation(id, MutationOutcome::Applied, &Resolution::default(), at(1)).await.unwrap();
     store.unresolved_mutations(uid).await.unwrap();
     store.prune_journal(at(100)).await.unwrap();
@@ -142,6 +145,7 @@ async fn every_operation_runs_and_is_observed() {
     };
     store.write_freshness(&fence, &[sweep]).await.unwrap();
     store.sweeps(&[]).await.unwrap();
+    store.prune_sweeps(at(0)).await.unwrap();
     store.chain_audit(&fence).await.unwrap();
     store.prune_audit(Duration::from_mins(1), &fence).await.unwrap();
     let origin = Origin {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use store::{Acquired, Error, Fence, Intent, JournalFilter, MutationOutcome, Resolution, Store};
+use store::{Acquired, Begun, Cap, Error, Fence, Intent, JournalFilter, MutationOutcome, Resolution, Store};
 use uuid::Uuid;
 
 use crate::postgres::test_database;
@@ -168,6 +168,37 @@ async fn the_blast_radius_counts_environments_not_writes() {
     assert_eq!(since(0).await, [one, two].into());
     assert_eq!(since(15).await, [two].into());
     assert!(since(21).await.is_empty());
+}
+
+#[tokio::test]
+async fn replicas_that_ask_at_once_for_the_last_place_under_the_cap_get_it_once() {
+    let db = test_database().await;
+    let store = db.store();
+    let fence = hold(&store, "one").await;
+    let cap = Cap { most: 3, since: at(0) };
+    let mut asking = tokio::task::JoinSet::new();
+    for second in 1..=8 {
+        let (store, fence) = (store.clone(), fence.clone());
+        asking.spawn(async move {
+            let intent = intent(Uuid::new_v4(), "a", second);
+            (intent.environment_uid, store.begin_mutation_within(&intent, &fence, &cap).await.unwrap())
+        });
+    }
+    let (placed, refused): (Vec<_>, Vec<_>) =
+        asking.join_all().await.into_iter().partition(|(_, begun)| matches!(begun, Begun::As(_)));
+    assert_eq!((placed.len(), refused.len()), (3, 5));
+    for (_, begun) in refused {
+        assert!(matches!(begun, Begun::Full(others) if others.len() == 3 && others.is_sorted()));
+    }
+    let again = store.begin_mutation_within(&intent(placed[0].0, "b", 20), &fence, &cap).await.unwrap();
+    assert!(matches!(again, Begun::As(_)), "whoever has a place goes on");
+
+    let later = Cap { most: 1, since: at(21) };
+    let freed = store.begin_mutation_within(&intent(Uuid::new_v4(), "a", 30), &fence, &later).await.unwrap();
+    assert!(matches!(freed, Begun::As(_)), "the hour is over");
+    let never = Fence { epoch: fence.epoch + 1, ..fence.clone() };
+    let stale = store.begin_mutation_within(&intent(placed[0].0, "a", 31), &never, &cap).await;
+    assert!(matches!(stale, Err(Error::StaleEpoch { .. })));
 }
 
 #[tokio::test]
