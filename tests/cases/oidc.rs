@@ -42,6 +42,11 @@ impl Key {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "what an issuer signs is judged by the clock of the daemon's machine")]
+fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
 /// Publishes a key until the test ends; answers the issuer's name.
 async fn issuer(key: &Key) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -77,7 +82,7 @@ async fn a_person_of_an_oidc_group_gets_in_and_no_token_that_the_issuer_did_not_
     let authority = guarded.authority();
 
     let claims = |changed: Value| {
-        let now = Timestamp::now().as_second();
+        let now = now();
         let mut claims = json!({
             "iss": issuer, "aud": "eventchain", "sub": "1", "email": "olga@example.com", "email_verified": true,
             "groups": ["on-call"], "iat": now, "exp": now + 300,
@@ -104,7 +109,7 @@ async fn a_person_of_an_oidc_group_gets_in_and_no_token_that_the_issuer_did_not_
         ("signed by a stranger under the same key id", stranger.sign(&claims(json!({})))?),
         ("for somebody else", key.sign(&claims(json!({ "aud": "another" })))?),
         ("of another issuer", key.sign(&claims(json!({ "iss": "https://example.com" })))?),
-        ("run out", key.sign(&claims(json!({ "exp": Timestamp::now().as_second() - 3600 })))?),
+        ("run out", key.sign(&claims(json!({ "exp": now() - 3600 })))?),
         ("not signed at all", format!("{}.{}.", nobody("{\"alg\":\"none\",\"typ\":\"JWT\"}"), nobody(&body))),
     ];
     for (what, token) in &bad {
