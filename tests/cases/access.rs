@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::access::Guarded;
+use e2e::daemon::Setup;
 use e2e::programs;
 use e2e::wait::until;
 use e2e::world::World;
@@ -85,6 +86,31 @@ async fn the_daemon_serves_tls_tokens_and_roles_and_a_new_certificate() -> Resul
     .await?;
     let said = daemon.log().join("\n");
     ensure!(!said.contains(vera) && !said.contains(ada) && !said.contains("evc_wrong"), "a token is in the log");
+    daemon.stop(&[]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_of_another_account_make_no_call_but_the_one_that_finds_out() -> Result<()> {
+    const OTHER: &str = "210987654321";
+    let world = World::new().await?;
+    // The daemon's key is of the fixtures' account; the configuration says that it is of another.
+    let setup = Setup::new(&world.database.url, &world.server.url(), &[OTHER])?;
+    setup.run(&["migrate"]).await?;
+    let daemon = setup.start("operator").await?;
+    let document = json!({ "metadata": { "name": "elsewhere" },
+                           "spec": { "aws": { "accountId": OTHER, "region": "us-east-1" }, "cluster": { "name": "c" } } });
+    daemon.api().create(&document).await?;
+    let said = daemon.api().condition_is("elsewhere", "CredentialsValid", "False", Duration::from_secs(60)).await?;
+    ensure!(said["reason"] == "Rejected", "{said}");
+    let count = |service: &str, operation: &str| world.sim.with_calls(|calls| calls.count(service, operation));
+    until("the account to be asked for again", Duration::from_secs(60), async || {
+        let asked = count("sts", "GetCallerIdentity");
+        if asked > 1 { Ok(()) } else { Err(format!("{asked} times")) }
+    })
+    .await?;
+    for (service, operation) in [("ecs", "DescribeClusters"), ("ecs", "CreateCluster"), ("tagging", "GetResources")] {
+        ensure!(count(service, operation) == 0, "{service}:{operation} was called");
+    }
     daemon.stop(&[]).await
 }
 

@@ -14,6 +14,7 @@ mod oidc;
 mod postgres;
 mod privacy;
 mod replicas;
+mod restore;
 mod schemathesis;
 mod story;
 mod trail;

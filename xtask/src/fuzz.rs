@@ -9,8 +9,8 @@ use crate::exec::{self, cargo, say};
 use crate::places;
 
 pub(crate) const HELP: &str = "\
-Runs the fuzz targets on new inputs, one target after the other, and says how many inputs each looked at. Stable Rust;
-nothing else is needed.
+Builds the fuzz targets with optimisation and the checks of a debug build, runs them on new inputs, one after the
+other, and says how many inputs each looked at. Stable Rust; nothing else is needed.
 
 Usage: cargo xtask fuzz [TARGET] [--seconds N]
 
@@ -92,7 +92,7 @@ fn targets() -> Result<Vec<(String, String)>> {
 
 fn command(packages: &[&str], wanted: &Wanted) -> Command {
     let mut test = cargo();
-    test.args(["test", "--lib"]);
+    test.args(["test", "--profile", "fuzz", "--lib"]);
     for package in packages {
         test.args(["--package", package]);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::emulators::Emulators;
 use crate::exec::{self, say};
@@ -19,6 +19,8 @@ Usage: cargo xtask with [--fast] -- CMD [ARGS]
 
 The command sees:
   EVENTCHAIN_TEST_DATABASE_URL   a Postgres whose user may create databases (DATABASE_URL's, where that is set)
+  EVENTCHAIN_PG_DUMP             the program pg_dump
+  EVENTCHAIN_PG_RESTORE          pg_restore's
   EVENTCHAIN_MINISTACK_URL       an emulator of AWS, ministack
   EVENTCHAIN_MOTO_URL            another, moto
   EVENTCHAIN_MICROBURST          the program of the fault-injecting proxy
@@ -81,6 +83,12 @@ impl Services {
         exec::interrupted();
         let database = Database::open(Durability::Waived)?;
         let mut variables = vec![("EVENTCHAIN_TEST_DATABASE_URL", database.url.clone())];
+        for (name, variable) in [("pg_dump", "EVENTCHAIN_PG_DUMP"), ("pg_restore", "EVENTCHAIN_PG_RESTORE")] {
+            let found = database.program(name).with_context(|| format!("{name} is not installed"));
+            if let Some(program) = optional(name, found, missing)? {
+                variables.push((variable, display(&program)));
+            }
+        }
         if missing == Missing::Fails {
             variables.push((REQUIRED, "1".to_owned()));
         }

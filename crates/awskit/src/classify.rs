@@ -114,8 +114,12 @@ where
         SdkError::ServiceError(service) => {
             let metadata = service.err().meta();
             let status = service.raw().status().as_u16();
-            let code = metadata.code().unwrap_or("Unknown").to_owned();
+            // An answer that says that it was done, and cannot be read, is here too, without a code.
+            let none = if status < 300 { "UnreadableResponse" } else { "Unknown" };
+            let code = metadata.code().filter(|code| !code.is_empty()).unwrap_or(none).to_owned();
             let (class, effect) = own(&code).or_else(|| shared(&code)).unwrap_or(match status {
+                // A mutation has most likely happened.
+                ..300 => (Class::Bug, Effect::Unknown),
                 429 => (Class::Throttled, Effect::NotApplied),
                 403 | 401 => (Class::Denied, Effect::NotApplied),
                 500.. => (Class::Transient, Effect::Unknown),

@@ -8,6 +8,8 @@ pub mod budget;
 pub mod classify;
 mod client;
 pub mod config;
+#[cfg(test)]
+mod fuzz;
 mod in_process;
 mod own_secret;
 pub mod page;

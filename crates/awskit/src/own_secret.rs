@@ -1,18 +1,17 @@
 //! The daemon's own secret: the password of its database, where AWS keeps and rotates it. Never a secret of an environment,
 //! and never as the role of a target account.
 
-use model::{AwsAccountId, ObserveError, Region};
+use model::{AwsAccountId, ObserveError, Region, Secret};
 
 use crate::classify::shared_only;
 use crate::client::{Aws, denied};
 
 impl Aws {
-    /// The text of a secret, read with the daemon's own credentials. The value has no place in a log or an error: whoever
-    /// gets it hands it on and drops it. IAM: `secretsmanager:GetSecretValue`, and `kms:Decrypt` where it has a key of its own.
+    /// The text of a secret, read with the daemon's own credentials. Whoever gets it hands it on and drops it. IAM: `secretsmanager:GetSecretValue`, and `kms:Decrypt` where it has a key of its own.
     ///
     /// # Errors
     /// When the ARN is none, or AWS does not give the value.
-    pub async fn own_secret(&self, arn: &str) -> Result<String, ObserveError> {
+    pub async fn own_secret(&self, arn: &str) -> Result<Secret, ObserveError> {
         const GET: &str = "secretsmanager:GetSecretValue";
         let refused = |message: String| denied(GET, "InvalidSecretArn", message);
         let (region, account) = place(arn)
@@ -23,7 +22,8 @@ impl Aws {
         let answer =
             self.read_as_own(&account, &region, GET, shared_only, || secrets.get_secret_value().secret_id(arn).send());
         let text = answer.await?.secret_string;
-        text.ok_or_else(|| denied(GET, "NoSecretString", "the secret is binary, or has no value".to_owned()))
+        text.map(Secret::new)
+            .ok_or_else(|| denied(GET, "NoSecretString", "the secret is binary, or has no value".to_owned()))
     }
 }
 

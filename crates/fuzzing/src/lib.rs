@@ -8,6 +8,8 @@ mod dice;
 mod edit;
 mod run;
 
+use std::panic::AssertUnwindSafe;
+
 pub use bolero;
 pub use dice::Dice;
 pub use edit::tree;
@@ -21,6 +23,12 @@ pub const CANARY_NUMBER: i64 = 867_530_986_753;
 /// Whether a text repeats a secret.
 pub fn tells(text: &str) -> bool {
     text.contains(CANARY) || text.contains("867530986753")
+}
+
+/// Looks at one input.
+#[doc(hidden)]
+pub fn look(one: &AssertUnwindSafe<impl Fn(&Run, &[u8])>, run: &Run, input: &[u8]) {
+    (one.0)(run, input);
 }
 
 /// Runs a fuzz target: its name, the words that edits put in besides the usual ones, and what looks at one input.
@@ -39,15 +47,16 @@ macro_rules! target {
         if !run.is_wanted() {
             return;
         }
-        let one = $one;
+        // What an input breaks is looked at no more: the run ends with it.
+        let one = std::panic::AssertUnwindSafe($one);
         // The corpus, and new inputs as long as there is time for them.
         let target = $crate::bolero::check!(name = $name).with_shrink_time(std::time::Duration::ZERO);
         match run.time() {
-            Some(time) => target.with_test_time(time).for_each(|input: &[u8]| one(&run, input)),
-            None => target.with_iterations(0).for_each(|input: &[u8]| one(&run, input)),
+            Some(time) => target.with_test_time(time).for_each(|input: &[u8]| $crate::look(&one, &run, input)),
+            None => target.with_iterations(0).for_each(|input: &[u8]| $crate::look(&one, &run, input)),
         }
         // The same inputs every time.
-        run.settled(|input| one(&run, input));
+        run.settled(|input| $crate::look(&one, &run, input));
         run.report();
     }};
 }

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod problem;
 pub mod quantity;
 pub mod schedule;
+pub mod secret;
 pub mod validate;
 
 pub use condition::{Condition, ConditionStatus, ConditionType};
@@ -31,6 +32,7 @@ pub use observation::{Observation, Unknown};
 pub use plan::{FieldChange, Note, ResourcePlan, Risk, Step, Wait, WaitKind};
 pub use problem::{Problem, Problems};
 pub use quantity::Span;
+pub use secret::Secret;
 
 /// Tags of an AWS object, by key.
 pub type Tags = std::collections::BTreeMap<String, String>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use awskit::Aws;
-use model::Class;
+use model::{Class, Secret};
 use serde::Deserialize;
 use store::Store;
 
@@ -15,11 +15,11 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// How long the start waits between two tries.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// As RDS writes it. No `Debug`: it holds a password.
+/// As RDS writes it.
 #[derive(Deserialize, PartialEq, Eq)]
 struct Login {
     username: String,
-    password: String,
+    password: Secret,
 }
 
 /// Keeps the login of a store fresh.
@@ -41,7 +41,7 @@ impl Keeper {
             match aws.own_secret(arn).await {
                 Ok(text) => {
                     let last = parse(&text)?;
-                    store.set_login(&last.username, &last.password);
+                    store.set_login(&last.username, last.password.reveal());
                     return Ok(Self { aws, arn: arn.to_owned(), store, last });
                 }
                 Err(error) if matches!(error.class, Class::Transient | Class::Throttled | Class::NotYet) => {
@@ -77,7 +77,7 @@ impl Keeper {
     async fn look(&mut self) -> Result<()> {
         let login = parse(&self.aws.own_secret(&self.arn).await?)?;
         if login != self.last {
-            self.store.set_login(&login.username, &login.password);
+            self.store.set_login(&login.username, login.password.reveal());
             tracing::info!("the database's password has changed: new connections use it");
             self.last = login;
         }
@@ -86,8 +86,8 @@ impl Keeper {
 }
 
 /// The error says nothing of the text.
-fn parse(text: &str) -> Result<Login> {
-    match serde_json::from_str(text) {
+fn parse(text: &Secret) -> Result<Login> {
+    match serde_json::from_str(text.reveal()) {
         Ok(login) => Ok(login),
         Err(_) => bail!("database.passwordSecret must hold JSON with username and password, as RDS writes it"),
     }
@@ -99,9 +99,10 @@ mod tests {
 
     #[test]
     fn a_login_is_read_as_rds_writes_it_and_an_error_shows_nothing_of_it() {
-        let login = parse(r#"{"username":"eventchain","password":"a\"b/c","engine":"postgres"}"#).ok().unwrap();
-        assert_eq!((login.username.as_str(), login.password.as_str()), ("eventchain", "a\"b/c"));
-        let error = parse("hunter2").err().unwrap();
+        let read = |text: &str| parse(&Secret::new(text));
+        let login = read(r#"{"username":"eventchain","password":"a\"b/c","engine":"postgres"}"#).ok().unwrap();
+        assert_eq!((login.username.as_str(), login.password.reveal()), ("eventchain", "a\"b/c"));
+        let error = read("hunter2").err().unwrap();
         assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
     }
 }

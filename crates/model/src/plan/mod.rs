@@ -99,6 +99,15 @@ impl Private {
     pub fn reveal(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+
+    /// A text without these values: AWS may repeat what it was sent when it refuses it. Values of less than four bytes stay
+    /// (`on`, `1`, `80`): they say nothing, and what is left of a sentence without its ones would not either.
+    pub fn mask(&self, text: &str) -> String {
+        let mut values: Vec<&String> = self.0.values().filter(|value| value.len() >= 4).collect();
+        // One may be part of another.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.into_iter().fold(text.to_owned(), |text, value| text.replace(value, "(masked)"))
+    }
 }
 
 impl fmt::Debug for Private {
@@ -246,5 +255,19 @@ impl ResourcePlan {
     /// The highest risk among the steps.
     pub fn risk(&self) -> Option<Risk> {
         self.steps.iter().map(|step| step.risk).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_values_are_taken_out_of_a_text() {
+        let values = [("A", "hunter2"), ("B", "hunter2-and-more"), ("C", "on")];
+        let private = Private::new(values.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let text = private.mask("'hunter2-and-more' and 'hunter2' depend on each other");
+        assert_eq!(text, "'(masked)' and '(masked)' depend on each other");
+        assert!(!format!("{private:?}").contains("hunter2"));
     }
 }

@@ -19,6 +19,8 @@ mod claims;
 #[cfg(test)]
 mod coordination;
 #[cfg(test)]
+mod earlier;
+#[cfg(test)]
 mod environments;
 #[cfg(test)]
 mod events;

@@ -18,7 +18,7 @@ use model::plan::Private;
 use model::{ActError, AwsAccountId, Class, Effect, Observation, ObserveError, Region, Step, Tags};
 
 use self::convert::{content, revision};
-use self::register::{overlaid, registration, tag_list};
+use self::register::{overlaid, registration, tag_list, values};
 use super::errors::{NO_SUCH_REVISION, classify};
 use super::{Action, Observed, Registration, Revision};
 use crate::provider::{Acted, ObserveKey, Observed as Batch, Provider as KindProvider, Scope, instruction, no_object};
@@ -211,8 +211,11 @@ impl Provider {
             self.note_base(&newest.arn, base);
             return Ok(Acted { request_id: None, at: Some(newest.arn.clone()) });
         }
+        let values = values(&definition);
         let call = registration(clients, family, definition).set_tags(Some(tag_list(tags)));
-        let (answer, request_id) = clients.act("ecs:RegisterTaskDefinition", classify, || call.send()).await?;
+        let answer = clients.act("ecs:RegisterTaskDefinition", classify, || call.send()).await;
+        let masked = |error: ActError| ActError { message: values.mask(&error.message), ..error };
+        let (answer, request_id) = answer.map_err(masked)?;
         let at = answer.task_definition().and_then(TaskDefinition::task_definition_arn).map(str::to_owned);
         if let Some(arn) = &at {
             self.note_base(arn, base);

@@ -7,6 +7,7 @@ use aws_sdk_ecs::types::{
 };
 use awskit::RegionClients;
 use model::Tags;
+use model::plan::Private;
 
 use super::Described;
 use super::convert::{LOG_GROUP, LOG_PREFIX, LOG_REGION, content, port, revision};
@@ -94,6 +95,15 @@ fn carry_out_in(edit: &Edit, container: &mut ContainerDefinition, live: &Contain
         }
         Edit::Cpu(_) | Edit::Memory(_) | Edit::ExecutionRole(_) | Edit::TaskRole(_) => {}
     }
+}
+
+/// The values of a definition's variables, declared or set by hand: AWS may repeat one that it refuses.
+pub(super) fn values(definition: &TaskDefinition) -> Private {
+    let variables = definition.container_definitions().iter().enumerate().flat_map(|(n, container)| {
+        let named = move |pair: &KeyValuePair| Some((format!("{n}/{}", pair.name()?), pair.value()?.to_owned()));
+        container.environment().iter().filter_map(named)
+    });
+    Private::new(variables.collect())
 }
 
 /// The call that registers a definition: everything of it that the operation takes.
