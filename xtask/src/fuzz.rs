@@ -18,7 +18,7 @@ Usage: cargo xtask fuzz [TARGET] [--seconds N]
   --seconds N  how long each runs; 30 if it is not said
 
 An input that fails is printed. Put it into the target's corpus (__fuzz__/TARGET/corpus), where every `cargo test`
-tries it, together with the repair. `cargo bolero test` can drive the same targets by libFuzzer or AFL.
+tries it, together with the repair.
 ";
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {

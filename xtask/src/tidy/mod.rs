@@ -4,6 +4,7 @@
 //! a compiler: it answers in a second.
 
 mod allow;
+mod claims;
 mod kinds;
 mod layers;
 mod reasons;
@@ -24,7 +25,8 @@ use source::Source;
 pub(crate) const HELP: &str = "\
 Checks what no compiler checks: module docs, file size, purity of planning code, where aws_sdk_* may be imported, which
 crate may depend on which, the files of each kind, forbidden words, no ignored test, no sleeping test, every reason of
-status and events explained in docs/conditions.md, an entry in docs/runbook.md for each reason and each alert.
+status and events explained in docs/conditions.md, an entry in docs/runbook.md for each reason and each alert, the tests
+that docs/security.md names.
 
 Usage: cargo xtask tidy
 ";
@@ -81,6 +83,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     problems.extend(layers::check(&files));
     problems.extend(reasons::check(&files));
     problems.extend(runbook::check(&files));
+    problems.extend(claims::check(&files));
     problems.extend(allow::unused(&files));
     problems.sort();
 
