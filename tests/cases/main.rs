@@ -10,6 +10,7 @@ mod faults;
 mod governed;
 mod kills;
 mod kubectl;
+mod notifications;
 mod oidc;
 mod postgres;
 mod privacy;

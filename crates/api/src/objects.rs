@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::{
     AuditFilter, AuditRow, ChangeFilter, ChangeRow, EnvironmentFilter, EnvironmentRow, EventFilter, EventRow,
-    LabelRequirement, LeaseRow, LoggedChange, ManagedResourceRow, OperatorRow, Page, PageRequest, ResourceFilter,
-    RevisionRow,
+    LabelRequirement, LoggedChange, ManagedResourceRow, OperatorRow, Page, PageRequest, ResourceFilter, RevisionRow,
 };
 use uuid::Uuid;
 
@@ -137,15 +136,15 @@ impl Object {
 /// What is joined to rows when they are shown; read once for a batch of them.
 pub(crate) struct Joined {
     freshness: Freshness,
-    leases: Vec<LeaseRow>,
+    working: wire::Working,
 }
 
 impl Joined {
     pub(crate) async fn read(state: &ApiState, kind: Kind) -> ApiResult<Self> {
-        let mut joined = Self { freshness: Freshness::default(), leases: Vec::new() };
+        let mut joined = Self { freshness: Freshness::default(), working: wire::Working::default() };
         match kind {
             Kind::Environment => joined.freshness = Freshness::of_all(state).await?,
-            Kind::Operator => joined.leases = state.store.leases().await?,
+            Kind::Operator => joined.working = crate::operators::working(state).await?,
             Kind::Change
             | Kind::Revision
             | Kind::ManagedResource
@@ -197,7 +196,7 @@ fn managed_resource(state: &ApiState, row: &ManagedResourceRow) -> Object {
 }
 
 fn operator(joined: &Joined, row: &OperatorRow) -> Object {
-    Object { place: String::new(), environment: None, shown: wire::operator(row, &joined.leases) }
+    Object { place: String::new(), environment: None, shown: wire::operator(row, &joined.working) }
 }
 
 fn namespace(row: &OperatorRow) -> Object {

@@ -39,8 +39,8 @@ pub(crate) async fn list(State(state): State<Arc<ApiState>>, asking: Asking) -> 
 pub(crate) async fn get(State(state): State<Arc<ApiState>>, Name(name): Name, asking: Asking) -> ApiResult {
     only_default(&name)?;
     let row = state.store.get_operator().await?;
-    let leases = state.store.leases().await?;
-    lists::one(Kind::Operator, wire::operator(&row, &leases), &asking, &state)
+    let working = working(&state).await?;
+    lists::one(Kind::Operator, wire::operator(&row, &working), &asking, &state)
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,7 +148,12 @@ fn only_default(name: &str) -> ApiResult<()> {
     if name == DEFAULT { Ok(()) } else { Err(ApiError::not_found(OPERATOR, name)) }
 }
 
+/// What is joined to the installation when it is shown.
+pub(crate) async fn working(state: &ApiState) -> ApiResult<wire::Working> {
+    let (leases, receivers) = (state.store.leases().await?, state.store.notification_receivers().await?);
+    Ok(wire::Working { leases, receivers })
+}
+
 async fn answer(state: &ApiState, row: &OperatorRow) -> ApiResult<Response> {
-    let leases = state.store.leases().await?;
-    Ok(Json(wire::operator(row, &leases)).into_response())
+    Ok(Json(wire::operator(row, &working(state).await?)).into_response())
 }

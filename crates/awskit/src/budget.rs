@@ -52,6 +52,8 @@ pub fn bucket_of(operation: &str) -> Bucket {
             "logs" => bucket("logs", 10.0, 5.0),
             "tag" => bucket("tagging", 10.0, 5.0),
             "sts" => bucket("sts", 50.0, 50.0),
+            // 300 a second in the smallest regions (Amazon SNS endpoints and quotas, Publish).
+            "sns" => bucket("sns-publish", 300.0, 300.0),
             _ => bucket("other", 10.0, 5.0),
         },
     }

@@ -86,6 +86,8 @@ pub struct RegionClients {
     pub autoscaling: aws_sdk_applicationautoscaling::Client,
     /// AWS Secrets Manager.
     pub secretsmanager: aws_sdk_secretsmanager::Client,
+    /// Amazon SNS.
+    pub sns: aws_sdk_sns::Client,
     /// Resource Groups Tagging.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// The tags of many objects, read in one sweep.
@@ -284,6 +286,7 @@ impl Aws {
             elbv2: aws_sdk_elasticloadbalancingv2::Client::new(&config("elasticloadbalancing")),
             autoscaling: aws_sdk_applicationautoscaling::Client::new(&config("application-autoscaling")),
             secretsmanager: aws_sdk_secretsmanager::Client::new(&config("secretsmanager")),
+            sns: aws_sdk_sns::Client::new(&config("sns")),
             tagging: aws_sdk_resourcegroupstagging::Client::new(&config("tag")),
             tags: TagIndex::default(),
             account: account.clone(),

@@ -13,6 +13,7 @@ mod fuzz;
 mod in_process;
 mod own_secret;
 pub mod page;
+mod sns;
 pub mod tags;
 
 pub use budget::{Bucket, Budgets};
@@ -22,3 +23,4 @@ pub use config::{AccountConfig, Config, EndpointConfig, StaticCredentials};
 pub use in_process::in_process;
 pub use own_secret::is_secret_arn;
 pub use page::TokenGuard;
+pub use sns::Publication;

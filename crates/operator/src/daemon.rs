@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::sns::Sns;
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(10);
@@ -67,6 +68,7 @@ pub struct Daemon {
     apis: Vec<tokio::task::JoinHandle<std::io::Result<()>>>,
     certificates: Vec<tokio::sync::mpsc::Sender<()>>,
     gauges: tokio::task::JoinHandle<()>,
+    notifications: notify::Handle,
     stop_api: CancellationToken,
     stop_watches: CancellationToken,
     address: SocketAddr,
@@ -83,6 +85,9 @@ impl awskit::Observer for Calls {
 
 /// How often the budgets' headroom is put into its gauge.
 const GAUGE_PERIOD: Duration = Duration::from_secs(5);
+
+/// How long an attempt to notify may go on once the daemon stops.
+const STOP_NOTIFYING: Duration = Duration::from_secs(10);
 
 /// The main loop comes round each second; after so long without it something holds it up for good.
 const STUCK: Duration = Duration::from_secs(30);
@@ -110,13 +115,22 @@ impl Daemon {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Arc::new(kinds::registry());
         let cloud: Arc<dyn Cloud> = Arc::new(kinds::providers(&aws));
+        let holder = format!("{}-{}", config.installation, Uuid::new_v4());
+        let notifications = notify::start(notify::Deps {
+            config: config.notify(holder.clone(), |variable| std::env::var(variable).ok())?,
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            publisher: Arc::new(Sns::new(aws.clone(), config.clone())),
+        })
+        .context("notifications cannot be sent: the platform has no root certificates")?;
         let runtime = Runtime::start(runtime::Deps {
             store: store.clone(),
             registry: Arc::clone(&registry),
             cloud,
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
-            config: config.runtime(format!("{}-{}", config.installation, Uuid::new_v4())),
+            config: config.runtime(holder),
         });
 
         let heartbeat = runtime.heartbeat();
@@ -148,7 +162,7 @@ impl Daemon {
             apis.push(tokio::spawn(async move { api::serve(listener, router, config, stop.cancelled_owned()).await }));
         }
         let gauges = tokio::spawn(headroom(aws, metrics, stop_api.clone()));
-        Ok(Self { runtime, apis, certificates, gauges, stop_api, stop_watches, address })
+        Ok(Self { runtime, apis, certificates, gauges, notifications, stop_api, stop_watches, address })
     }
 
     /// Address of the API.
@@ -168,9 +182,16 @@ impl Daemon {
     pub async fn stop(self) {
         self.stop_api.cancel();
         self.stop_watches.cancel();
-        // Counted from here: a slow call to AWS and a client that holds its connection open take their time together.
+        // Counted from here: a slow call to AWS, a notification on its way, and a client that holds its connection open take
+        // their time together.
         let limit = tokio::time::Instant::now() + OPEN_REQUESTS;
-        self.runtime.shutdown().await;
+        let notified = async {
+            // An attempt that takes longer is sent again by whoever comes next.
+            if tokio::time::timeout(STOP_NOTIFYING, self.notifications.shutdown()).await.is_err() {
+                tracing::info!("a notification was still on its way");
+            }
+        };
+        tokio::join!(self.runtime.shutdown(), notified);
         if tokio::time::timeout_at(limit, all_of(self.apis)).await.is_err() {
             tracing::info!("requests to the API were still open");
         }

@@ -11,3 +11,4 @@ pub mod login;
 pub mod plan_file;
 pub mod say;
 pub mod serve;
+pub mod sns;

@@ -21,6 +21,7 @@ mod rds;
 mod secretsmanager;
 mod server;
 mod sim;
+mod sns;
 mod sts;
 mod tagging;
 pub mod testing;
@@ -75,6 +76,7 @@ fn services() -> Vec<Box<dyn service::Service>> {
         Box::new(cloudwatch::CloudWatch),
         Box::new(application_autoscaling::ApplicationAutoScaling),
         Box::new(tagging::Tagging),
+        Box::new(sns::Sns),
     ]
 }
 

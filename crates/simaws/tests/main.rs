@@ -6,6 +6,7 @@ mod ecs;
 mod elbv2;
 mod faults;
 mod logs;
+mod notifications;
 mod protocols;
 mod rds;
 mod scale;

@@ -4,7 +4,7 @@ use super::Problem;
 use super::source::Source;
 
 /// A crate and those of ours that it may use outside tests (ARCHITECTURE.md).
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("telemetry", &[]),
     ("simaws", &[]),
@@ -15,7 +15,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("store", &["model", "telemetry"]),
     ("runtime", &["model", "engine", "kinds", "store", "telemetry"]),
     ("api", &["model", "engine", "store", "telemetry"]),
-    ("operator", &["model", "engine", "kinds", "awskit", "store", "runtime", "api", "telemetry", "simaws"]),
+    ("notify", &["model", "store", "runtime", "telemetry"]),
+    ("operator", &["model", "engine", "kinds", "awskit", "store", "runtime", "api", "notify", "telemetry", "simaws"]),
     ("testkit", &["model", "engine", "kinds", "awskit", "store", "runtime", "api", "telemetry", "simaws"]),
 ];
 
@@ -63,7 +64,7 @@ fn check_manifest(file: &Source) -> Vec<Problem> {
         }
     }
     // Feature unification would bring the SDKs in through the back door.
-    if ["runtime", "api", "store", "engine"].contains(&name) {
+    if ["runtime", "api", "store", "engine", "notify"].contains(&name) {
         let asks = |(_, line): &(usize, &str)| line.starts_with("kinds") && line.contains("\"aws\"");
         for (at, _) in file.text_lines().filter(asks) {
             problems.push(Problem::error(&file.path, at, format!("{name} must build kinds without the feature `aws`")));

@@ -12,7 +12,13 @@ pub(super) const DOCS: &str = "docs/conditions.md";
 
 /// Reasons of conditions, waits, notes and events come from here. The reasons of the API's errors are others.
 fn gives_reasons(path: &str) -> bool {
-    let places = ["crates/engine/src/", "crates/kinds/src/", "crates/runtime/src/pass/", "crates/api/src/"];
+    let places = [
+        "crates/engine/src/",
+        "crates/kinds/src/",
+        "crates/runtime/src/pass/",
+        "crates/api/src/",
+        "crates/notify/src/",
+    ];
     places.iter().any(|place| path.starts_with(place)) && !path.contains("/provider")
 }
 

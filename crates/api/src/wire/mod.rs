@@ -22,7 +22,7 @@ pub(crate) use environment::environment;
 pub(crate) use event::event;
 pub(crate) use managed_resource::{KIND_LABEL, managed_resource};
 pub(crate) use namespace::{NAMESPACE, namespace};
-pub(crate) use operator::{is_account, operator};
+pub(crate) use operator::{Working, is_account, operator};
 pub(crate) use revision::revision;
 
 /// Group and version of Kubernetes' own kinds.

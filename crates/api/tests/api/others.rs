@@ -1,8 +1,12 @@
 //! Managed resources, events, the operator, probes, the page.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use store::{NewEvent, PassRecord, ResourceKey, ResourceUpsert};
+use store::{Acquired, Attempt, NewDelivery, NewEvent, PassRecord, ResourceKey, ResourceUpsert};
 use testkit::fixtures::ACCOUNT;
+use uuid::Uuid;
 
 use super::support::{Api, ENVIRONMENTS, Owner, small};
 
@@ -151,6 +155,45 @@ async fn events_are_kubernetes_events() {
     let name = drift["metadata"]["name"].as_str().unwrap();
     assert_eq!(api.get(&format!("{namespaced}/{name}")).await.expect(200), drift);
     assert_eq!(api.get(&format!("{namespaced}/nothing")).await.refusal(404).0, "NotFound");
+}
+
+#[tokio::test]
+async fn how_each_receiver_of_notifications_fares_is_shown_with_the_installation() {
+    let api = Api::new().await;
+    assert_eq!(api.get(OPERATOR).await.expect(200)["status"]["notifications"], json!([]), "nobody is to be told");
+    let lease = api.store.acquire_lease("notify", "one", Duration::from_mins(1)).await.unwrap();
+    let Acquired::Held(lease) = lease else { panic!("{lease:?}") };
+    let fence = lease.fence();
+    api.store.enrol_receivers(&["ops", "page"], &fence).await.unwrap();
+    let new = NewDelivery {
+        receiver: "page".to_owned(),
+        event_uid: Uuid::nil(),
+        body: "{}".to_owned(),
+        attributes: BTreeMap::new(),
+        repeat_after: Duration::ZERO,
+    };
+    api.store.queue_notifications(1, &[new], &fence).await.unwrap();
+    let id = api.store.due_notifications("page", 1).await.unwrap()[0];
+    let away = Attempt::Away { after: Duration::from_mins(1), error: "HTTP 503".to_owned() };
+    api.store.end_delivery(id, &away).await.unwrap();
+    let version = api.version().await;
+    let status = api.get(OPERATOR).await.expect(200)["status"].clone();
+    let [ops, page] = [&status["notifications"][0], &status["notifications"][1]];
+    assert_eq!((&ops["receiver"], &ops["state"], &ops["waiting"]), (&json!("ops"), &json!("Healthy"), &json!(0)));
+    assert!(ops["toldSince"].is_string() && ops["lastError"].is_null() && ops["oldest"].is_null(), "{ops}");
+    assert_eq!((&page["state"], &page["waiting"], &page["failures"]), (&json!("Failing"), &json!(1), &json!(1)));
+    assert_eq!(page["lastError"], "HTTP 503");
+    assert!(
+        page["failingSince"].is_string() && page["oldest"].is_string() && page["lastDeliveredAt"].is_null(),
+        "{page}"
+    );
+    let tasks = status["tasks"].as_array().unwrap();
+    assert!(tasks.iter().any(|task| task["task"] == "notify" && task["held"] == true), "{status}");
+    api.store.end_delivery(id, &Attempt::Delivered).await.unwrap();
+    let page = api.get(OPERATOR).await.expect(200)["status"]["notifications"][1].clone();
+    assert_eq!((&page["state"], &page["waiting"], &page["failures"]), (&json!("Healthy"), &json!(0), &Value::Null));
+    assert!(page["lastDeliveredAt"].is_string(), "{page}");
+    assert_eq!(api.version().await, version, "nothing of it is a write that wakes watchers");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod access;
 mod environment;
+mod notifications;
 mod oidc;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use access::{AccessParts, Auth, Http, RoleBinding, TlsFiles, Token};
+pub use notifications::{Notifications, topic_of};
 pub use oidc::OidcIssuer;
 
 /// The daemon's configuration.
@@ -50,6 +52,8 @@ pub struct Config {
     pub database: Database,
     /// The audit trail.
     pub audit: Audit,
+    /// Who outside is told of which events.
+    pub notifications: Notifications,
 }
 
 /// Accounts, endpoints, budgets.
@@ -172,6 +176,7 @@ impl Default for Config {
             log: Log::default(),
             database: Database::default(),
             audit: Audit::default(),
+            notifications: Notifications::default(),
         }
     }
 }
@@ -275,6 +280,7 @@ pub fn load(file: Option<&Path>, variables: impl Iterator<Item = (String, String
     problems.extend(found);
     if let Some(config) = &config {
         problems.extend(check(config));
+        problems.extend(notifications::check(config));
     }
     match (config, problems.is_empty()) {
         (Some(config), true) => Ok(config),

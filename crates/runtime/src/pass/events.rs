@@ -31,7 +31,7 @@ impl Pass<'_> {
     }
 
     /// Something happened to the environment.
-    pub(super) fn environment_event(&mut self, event_type: &str, reason: &str, message: &str) {
+    pub(super) fn environment_event(&mut self, event_type: &str, reason: &str, message: &str, details: Value) {
         self.events.push(NewEvent {
             environment: self.row.name.clone(),
             environment_uid: Some(self.row.uid),
@@ -40,7 +40,7 @@ impl Pass<'_> {
             event_type: event_type.to_owned(),
             reason: reason.to_owned(),
             message: message.to_owned(),
-            details: json!({}),
+            details,
             now: self.now,
         });
     }

@@ -110,7 +110,7 @@ impl Pass<'_> {
     /// Everything is gone: so is the environment, unless others hold it.
     pub(super) async fn remove(&mut self) -> Result<Outcome, Halt> {
         if self.row.finalizers.iter().all(|name| name == store::FINALIZER) {
-            self.environment_event("Normal", "Deleted", "the environment is deleted");
+            self.environment_event("Normal", "Deleted", "the environment is deleted", json!({}));
         }
         self.shared.store.write_events(&self.events).await?;
         self.end_changes().await?;

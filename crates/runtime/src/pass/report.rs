@@ -295,7 +295,8 @@ impl Pass<'_> {
                     ConditionType::CredentialsValid => "CredentialsRejected",
                     _ => now.reason.as_str(),
                 };
-                self.environment_event("Warning", reason, &now.message);
+                let details = json!({ "condition": kind, "reason": now.reason });
+                self.environment_event("Warning", reason, &now.message, details);
             }
         }
     }

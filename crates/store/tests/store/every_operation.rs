@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use store::{
-    Acquired, Cap, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent, MutationOutcome,
-    NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, Origin, PageRequest, PassRecord, Precondition,
-    QueryObserver, QueryOutcome, Refusal, RequestKind, Resolution, StatusWrite, Store,
+    Acquired, Attempt, Cap, ChangeFilter, ChangeUpdate, EnvironmentFilter, EventFilter, Freshness, Intent,
+    MutationOutcome, NewApproval, NewChange, NewRequest, Operation, OperatorUpdate, Origin, PageRequest, PassRecord,
+    Precondition, QueryObserver, QueryOutcome, Refusal, RequestKind, Resolution, StatusWrite, Store,
 };
 use strum::VariantArray;
 
@@ -169,6 +169,12 @@ async fn every_operation_runs_and_is_observed() {
     };
     store.acting_as(origin).record_refusal(&refusal).await.unwrap();
     store.audit_state().await.unwrap();
+    store.enrol_receivers(&["ops"], &fence).await.unwrap();
+    store.events_after(0, 1).await.unwrap();
+    store.queue_notifications(0, &[], &fence).await.unwrap();
+    store.due_notifications("ops", 1).await.unwrap();
+    store.end_delivery(0, &Attempt::Delivered).await.unwrap();
+    store.prune_notifications(Duration::ZERO, &fence).await.unwrap();
     store.release_lease(&fence, "one").await.unwrap();
     store.request_delete("prod", none, None, at(2)).await.unwrap();
     store.remove_environment(uid, None).await.unwrap();

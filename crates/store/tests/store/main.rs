@@ -33,6 +33,8 @@ mod listening;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod notifications;
+#[cfg(test)]
 mod object_log;
 #[cfg(test)]
 mod pass;

@@ -14,7 +14,7 @@ const SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
 pub struct Notifications {
     attempts: IntCounterVec,
     seconds: HistogramVec,
-    suppressed: IntCounterVec,
+    merged: IntCounterVec,
     waiting: IntGaugeVec,
     oldest: GaugeVec,
 }
@@ -33,14 +33,14 @@ impl Notifications {
                 &["receiver"],
                 SECONDS,
             ),
-            suppressed: register.counters(
-                "eventchain_notifications_suppressed_total",
-                "Repetitions of an event that were not sent again.",
+            merged: register.counters(
+                "eventchain_notifications_merged_total",
+                "Further occurrences of an event that a waiting message tells of too.",
                 &["receiver"],
             ),
             waiting: register.gauges(
                 "eventchain_notifications_waiting",
-                "Notifications that are not delivered yet.",
+                "Notifications that are due and not delivered yet.",
                 &["receiver"],
             ),
             oldest: register.ratios(
@@ -57,9 +57,14 @@ impl Notifications {
         self.seconds.with_label_values(&[receiver]).observe(elapsed.as_secs_f64());
     }
 
-    /// Repetitions were not sent again.
-    pub fn suppressed(&self, receiver: &str, count: u64) {
-        self.suppressed.with_label_values(&[receiver]).inc_by(count);
+    /// Notifications were given up without a further attempt.
+    pub fn given_up(&self, receiver: &str, count: u64) {
+        self.attempts.with_label_values(&[receiver, "given_up"]).inc_by(count);
+    }
+
+    /// Occurrences were merged into a message that waits.
+    pub fn merged(&self, receiver: &str, count: u64) {
+        self.merged.with_label_values(&[receiver]).inc_by(count);
     }
 
     /// What waits for a receiver.

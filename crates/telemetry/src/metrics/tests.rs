@@ -33,7 +33,7 @@ fn touched() -> Metrics {
     metrics.reconcile.repaired("Alarm", second);
     metrics.audit.set_state(7, 2, second);
     metrics.notifications.attempted("ops", "delivered", second);
-    metrics.notifications.suppressed("ops", 2);
+    metrics.notifications.merged("ops", 2);
     metrics.notifications.set_waiting("ops", 1, second);
     metrics.access.authenticated("token", AuthOutcome::Known);
     metrics.access.forbidden();
