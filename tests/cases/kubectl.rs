@@ -116,6 +116,15 @@ async fn day(variable: &str) -> Result<()> {
     let unchanged = kubectl.does("eddy", &["apply", "-f", &prod]).await?;
     ensure!(unchanged.contains("unchanged"), "{unchanged}");
 
+    // A look and a pass now, by an annotation.
+    kubectl.does("eddy", &["annotate", "env", "prod", "eventchain.io/reconcile-requested-at=noon"]).await?;
+    let handled = ["get", "env", "prod", "-o", "jsonpath={.status.lastHandledReconcileAt}"];
+    until("the annotation to be handled", CONVERGES, async || {
+        let handled = kubectl.does("vera", &handled).await.map_err(|error| format!("{error:#}"))?;
+        if handled == "noon" { Ok(()) } else { Err(handled) }
+    })
+    .await?;
+
     // The write is a change; what it may not do yet waits, and says for whom.
     let change = json!({ "apiVersion": "eventchain.io/v1", "kind": "Change", "metadata": { "generateName": "c-" }, "spec": {
         "environment": "prod", "message": "the database may go",

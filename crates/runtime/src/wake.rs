@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::holdings::EnvName;
 use crate::pass::diagnose::diagnose;
 use crate::pass::preview::preview;
+use crate::pass::requested::{HANDLED, RECONCILE_REQUESTED_AT};
 use crate::queue::Priority;
 use crate::shared::Shared;
 use crate::tasks::spawn_named;
@@ -51,8 +52,8 @@ pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, poke: A
     }
 }
 
-/// What of an environment makes a pass worth while: identity, generation, pause, deletion.
-type Wanted = (Value, Value, Value, Value);
+/// What of an environment makes a pass worth while: identity, generation, pause, deletion, a look that is asked for.
+type Wanted = (Value, Value, Value, Value, Value);
 
 struct Wake {
     shared: Arc<Shared>,
@@ -152,11 +153,16 @@ impl Wake {
                 change.object["generation"].clone(),
                 change.object["pause"].clone(),
                 change.object["deletion_requested_at"].clone(),
+                change.object["annotations"][RECONCILE_REQUESTED_AT].clone(),
             );
             let news = match self.polled.insert(change.name.clone(), wanted.clone()) {
                 Some(before) => before != wanted,
                 // Mostly a status that we wrote ourselves.
-                None => !self.shared.works_on(&change.name, change.object["generation"].as_i64()),
+                None => {
+                    let asked = &change.object["annotations"][RECONCILE_REQUESTED_AT];
+                    let unheard = asked.is_string() && *asked != change.object["status"][HANDLED];
+                    unheard || !self.shared.works_on(&change.name, change.object["generation"].as_i64())
+                }
             };
             if news && change.object["account"].as_str().is_some_and(|account| self.owns(account)) {
                 self.add(&change.name, Priority::User);

@@ -23,6 +23,56 @@ async fn a_reconcile_looks_converges_and_answers_with_the_status() {
     runtime.shutdown().await;
 }
 
+/// Waits until the status says that a value of the annotation was handled.
+async fn handled(rig: &Rig, value: &str) {
+    eventually(&format!("{value} is handled"), || async {
+        (rig.row("prod").await.status["lastHandledReconcileAt"] == value).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_annotation_asks_for_a_look_and_a_pass_now_and_the_status_says_which_value_was_handled() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    let mut config = rig.config();
+    config.hot_period = std::time::Duration::from_secs(3600);
+    let runtime = rig.start_with(config);
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    let colour = || rig.cloud.get("Crate", "one").unwrap().colour;
+    for value in ["2026-11-25T10:00:00Z", "again"] {
+        rig.cloud.tamper("one", |live| live.colour = "blue".to_owned());
+        rig.annotate("prod", value).await;
+        handled(&rig, value).await;
+        assert_eq!(colour(), "red", "without waiting for the next sweep");
+    }
+    let row = rig.row("prod").await;
+    assert_eq!(row.generation, 1, "it is no new spec");
+    assert_eq!(row.status["lastHandledReconcileToken"], serde_json::Value::Null, "nobody posted a request");
+    // A request that is posted is told by its token, and leaves what is said of the annotation.
+    let answer = rig.ask(RequestKind::Reconcile, "prod", json!({})).await;
+    assert_eq!(answer["status"]["lastHandledReconcileAt"], "again");
+    assert!(answer["status"]["lastHandledReconcileToken"].is_string());
+    // The same value again asks for nothing.
+    rig.cloud.tamper("one", |live| live.colour = "blue".to_owned());
+    rig.annotate("prod", "again").await;
+    rig.ask(RequestKind::Plan, "prod", json!({})).await;
+    assert_eq!(rig.row("prod").await.status["lastHandledReconcileAt"], "again");
+    runtime.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_annotation_that_was_there_before_the_daemon_is_handled_once_all_was_looked_at() {
+    let rig = Rig::new().await;
+    rig.declare("prod", spec(&[("one", "red")], json!({}))).await;
+    rig.annotate("prod", "before").await;
+    let runtime = rig.start();
+    handled(&rig, "before").await;
+    assert_eq!(rig.cloud.get("Crate", "one").unwrap().colour, "red");
+    rig.wait_for("prod", "Synced", "True InSync").await;
+    runtime.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_of_another_spec_shows_steps_and_holds_and_changes_nothing() {
     let rig = Rig::new().await;

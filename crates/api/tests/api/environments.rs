@@ -102,6 +102,24 @@ async fn a_spec_change_grows_the_generation_and_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_look_is_asked_for_by_an_annotation_in_any_write_of_it() {
+    let api = Api::new().await;
+    api.create_prod().await;
+    let key = "eventchain.io/reconcile-requested-at";
+    let merged = api.patch(PROD, &json!({"metadata": {"annotations": {key: "one"}}})).await.expect(200);
+    assert_eq!(
+        (&merged["metadata"]["annotations"][key], &merged["metadata"]["generation"]),
+        (&json!("one"), &json!(1))
+    );
+    let mut document = merged.clone();
+    document["metadata"]["annotations"][key] = json!("two");
+    let replaced = api.put(PROD, &document).await.expect(200);
+    assert_eq!(replaced["metadata"]["annotations"][key], "two");
+    assert_eq!(api.store.get_environment("prod").await.unwrap().annotations[key], "two", "where the daemon looks");
+    assert_eq!(replaced["metadata"]["generation"], 1);
+}
+
+#[tokio::test]
 async fn labels_and_annotations_change_no_generation_and_no_revision() {
     let api = Api::new().await;
     api.create_prod().await;

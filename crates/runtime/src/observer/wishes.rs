@@ -119,6 +119,13 @@ impl Wishes {
         lock(&self.inner).waiting.contains_key(environment)
     }
 
+    /// Whether a look for this request is under way.
+    pub(crate) fn waits_for(&self, environment: &EnvName, request: Uuid) -> bool {
+        let inner = lock(&self.inner);
+        let waiting = inner.waiting.get(environment);
+        waiting.is_some_and(|all| all.iter().any(|waiting| waiting.requests.contains(&request)))
+    }
+
     /// An environment is gone. Answers the requests that waited with it.
     pub(crate) fn forget(&self, environment: &str) -> BTreeSet<Uuid> {
         let waiting = lock(&self.inner).waiting.remove(environment).unwrap_or_default();

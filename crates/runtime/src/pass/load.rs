@@ -316,6 +316,7 @@ impl<'a> Pass<'a> {
 
     /// Converges, records, answers.
     async fn work(&mut self) -> Result<Outcome, Halt> {
+        self.hear_annotation();
         if self.deleting() && self.document.environment.spec.policy.on_delete == OnDelete::Retain {
             return self.release().await;
         }

@@ -19,6 +19,7 @@ mod posted;
 pub(crate) mod preview;
 mod recover;
 mod report;
+pub(crate) mod requested;
 mod rollback;
 mod status;
 

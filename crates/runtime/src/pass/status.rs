@@ -12,6 +12,7 @@ use telemetry::metrics::{EnvironmentGauges, ResourceCounts};
 use super::Pass;
 use super::plan::gated_json;
 use super::report::{Entry, old_conditions};
+use super::requested::HANDLED;
 use crate::shared::{CredentialState, Shard, Shared};
 
 impl Pass<'_> {
@@ -35,7 +36,8 @@ impl Pass<'_> {
             })
             .filter(|at| *at > self.now)
             .min();
-        let token = self.requests.iter().next_back().map(|token| json!(token.to_string()));
+        let token = self.handled_token().map(|token| json!(token.to_string()));
+        let kept = |field| self.row.status.get(field).cloned();
         let newest = entries.iter().filter_map(|entry| entry.resource.backup.as_ref()?.newest).max();
         let mut status = json!({
             "observedGeneration": self.row.generation,
@@ -54,7 +56,8 @@ impl Pass<'_> {
             ("plan", gated_json(&self.guard(), plan)),
             ("nextCheckAt", next_check.map(|at| json!(at))),
             ("newestBackupAt", newest.map(|at| json!(at))),
-            ("lastHandledReconcileToken", token.or_else(|| self.row.status.get("lastHandledReconcileToken").cloned())),
+            ("lastHandledReconcileToken", token.or_else(|| kept("lastHandledReconcileToken"))),
+            (HANDLED, self.handled_annotation().map(|value| json!(value)).or_else(|| kept(HANDLED))),
         ];
         for (name, value) in optional {
             if let Some(value) = value {

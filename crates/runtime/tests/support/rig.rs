@@ -165,6 +165,14 @@ impl Rig {
         self.store.update_environment(&update).await.unwrap();
     }
 
+    /// Sets the annotation that asks for a look now.
+    pub(crate) async fn annotate(&self, name: &str, value: &str) {
+        let annotations = BTreeMap::from([("eventchain.io/reconcile-requested-at".to_owned(), value.to_owned())]);
+        let update =
+            EnvironmentUpdate { annotations: Some(annotations), ..EnvironmentUpdate::new(name, self.clock.now()) };
+        self.store.update_environment(&update).await.unwrap();
+    }
+
     /// Writes a spec with its change, as the API does for a direct write.
     pub(crate) async fn change(&self, name: &str, spec: Value, author: &str) -> ChangeRow {
         let row = self.row(name).await;
