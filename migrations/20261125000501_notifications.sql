@@ -14,6 +14,7 @@ CREATE TABLE notification_receivers (
     seen_at           timestamptz      NOT NULL DEFAULT clock_timestamp(), -- last found in the configuration
     failures          bigint           NOT NULL DEFAULT 0,                 -- attempts in a row that found it away
     failing_since     timestamptz,
+    resting_until     timestamptz,                                         -- left alone until then, whoever sends
     last_error        text,
     last_delivered_at timestamptz,
     CONSTRAINT notification_receivers_pkey PRIMARY KEY (name),

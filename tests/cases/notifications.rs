@@ -1,16 +1,21 @@
-//! Drift is told to whoever is to be told: by a webhook, to the receiver that the documentation shows, and by SNS.
+//! What happens is told to whoever is to be told: by a webhook, to the receiver that the documentation shows and to one that
+//! counts, and by SNS.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::api::Api;
+use e2e::api::{Api, condition};
 use e2e::hand;
+use e2e::hook::Hook;
 use e2e::programs::on_path;
 use e2e::wait::until;
 use e2e::world::{CONVERGES, World};
 use serde_json::{Value, json};
 use simaws::testing::query;
+use simaws::{Effect, Fault};
+use testkit::fixtures::patched;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -106,7 +111,7 @@ async fn drift_and_its_repair_are_told_signed_and_a_receiver_that_was_down_is_to
     let daemon = setup.start("operator").await?;
     let api = daemon.api();
     let labels = json!({ "metadata": { "labels": { "tier": "gold" } } });
-    api.create(&testkit::fixtures::patched(world.document(), &labels)).await?;
+    api.create(&patched(world.document(), &labels)).await?;
     api.converged("prod", CONVERGES).await?;
 
     hand::set_count(&world.sim, EVENTS, 7).await?;
@@ -153,5 +158,67 @@ async fn drift_and_its_repair_are_told_signed_and_a_receiver_that_was_down_is_to
     ensure!(given_up.abs() < f64::EPSILON, "nothing is given up: {given_up}");
     let logged = daemon.log().join("\n");
     ensure!(!logged.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "the secret is in the log");
+    daemon.stop(&[]).await
+}
+
+/// Waits until an object agrees with its declaration.
+async fn agrees(api: &Api, kind: &str, identity: &str) -> Result<()> {
+    until(&format!("{kind}/{identity} to agree"), CONVERGES, async || {
+        let shown = api.resource(kind, identity).await.map_err(|error| format!("{error:#}"))?;
+        let synced = condition(&shown, "Synced").is_some_and(|found| found["status"] == "True");
+        if synced { Ok(()) } else { Err(shown["status"].to_string()) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_its_repair_a_hold_a_stall_and_an_overdue_backup_are_told_signed_and_once_each() -> Result<()> {
+    let world = World::new().await?;
+    let hook = Hook::listen(SECRET).await?;
+    let receivers = json!([{ "name": "hook", "webhook": { "url": hook.url, "secretEnv": "WEBHOOK_SECRET" } }]);
+    let setup =
+        world.setup()?.set("EVENTCHAIN_NOTIFICATIONS_RECEIVERS", &receivers.to_string()).set("WEBHOOK_SECRET", SECRET);
+    // No snapshot can be taken, and the database is older than the newest may be.
+    let message = "User is not authorized to perform: rds:CreateDBSnapshot".to_owned();
+    let denied = Effect::Error { code: "AccessDenied".to_owned(), status: 403, message };
+    world.sim.faults().add(Fault::new(denied).on("rds", "CreateDBSnapshot"));
+    let daemon = setup.start("operator").await?;
+    let api = daemon.api();
+    let impatient = json!({ "spec": { "database": { "snapshots": { "maxAge": "24h" } } } });
+    api.create(&patched(world.document(), &impatient)).await?;
+    agrees(api, "EcsService", &format!("{}/{EVENTS}", hand::CLUSTER)).await?;
+    agrees(api, "RdsInstance", hand::DATABASE).await?;
+
+    hand::set_count(&world.sim, EVENTS, 7).await?;
+    hand::modify_database(&world.sim, &[("MultiAZ", "false"), ("ApplyImmediately", "true")]).await?;
+    let wanted = [
+        ("drift.DriftDetected", EVENTS, "warning"),
+        ("repaired.Repaired", EVENTS, "info"),
+        ("drift.DriftDetected", hand::DATABASE, "warning"),
+        ("blocked.Blocked", hand::DATABASE, "warning"),
+        ("stalled.StepFailed", hand::DATABASE, "critical"),
+        ("backup.BackupTooOld", "prod", "critical"),
+    ];
+    for (kind, about, severity) in wanted {
+        let came = hook.told(kind, about, TOLD).await?;
+        ensure!(came.json["data"]["severity"] == severity, "{}", came.json);
+        ensure!(came.json["data"]["environment"]["name"] == "prod", "{}", came.json);
+    }
+    // All of it still holds: whoever told it again would do so now.
+    world.swept(3).await?;
+    until("nothing to wait", TOLD, async || {
+        let fares = fares(api, "hook").await?;
+        if fares["waiting"] == 0 { Ok(()) } else { Err(fares.to_string()) }
+    })
+    .await?;
+    let came = hook.came();
+    ensure!(came.iter().all(|one| one.genuine), "a signature is not of its message: {came:?}");
+    let events: BTreeSet<&str> = came.iter().filter_map(|one| one.json["data"]["event"].as_str()).collect();
+    let ids: BTreeSet<&str> = came.iter().map(|one| one.id.as_str()).collect();
+    ensure!(events.len() == came.len() && ids.len() == came.len(), "something was told twice: {came:#?}");
+    for (kind, about, _) in wanted {
+        let times = came.iter().filter(|one| one.kind() == kind && one.about().contains(about)).count();
+        ensure!(times == 1, "{kind} about {about}: {times} times in {came:#?}");
+    }
     daemon.stop(&[]).await
 }

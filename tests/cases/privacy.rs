@@ -20,6 +20,8 @@ const SECOND: &str = "second-private-93ab";
 const SECRET: &str = "secret-value-4be0";
 /// What somebody typed where it does not belong.
 const TYPED: &str = "typed-private-5a1e";
+/// What messages to a webhook are signed with.
+const WEBHOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const GROUP: &str = "/apis/eventchain.io/v1";
 
 /// Everything that can be read and is not a spec, a revision's spec, or a Change's patch.
@@ -48,7 +50,12 @@ fn talkative(world: &World) -> Result<Setup> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn environment_values_stand_in_the_spec_alone() -> Result<()> {
     let world = World::new().await?;
-    let setup = talkative(&world)?;
+    // Nobody listens there: what is to be told is kept.
+    let receivers = json!([{ "name": "hook", "events": ["lifecycle", "changes"],
+        "webhook": { "url": "http://127.0.0.1:9/", "secretEnv": "WEBHOOK_SECRET" } }]);
+    let setup = talkative(&world)?
+        .set("EVENTCHAIN_NOTIFICATIONS_RECEIVERS", &receivers.to_string())
+        .set("WEBHOOK_SECRET", WEBHOOK);
     setup.run(&["migrate"]).await?;
     let daemon = setup.start("operator").await?;
     let api = daemon.api();
@@ -106,6 +113,10 @@ async fn environment_values_stand_in_the_spec_alone() -> Result<()> {
     let masked = daemon.log().iter().any(|line| line.contains("the value (masked) of TOKEN"));
     ensure!(masked, "what AWS said is told, without the value");
     stands_nowhere(&world, &daemon, api, SECRET).await?;
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM notification_deliveries").fetch_one(&world.database.pool).await?;
+    ensure!(rows > 1, "something was to be told");
+    stands_nowhere(&world, &daemon, api, &WEBHOOK[6..]).await?;
     // The access key of the daemon stands for every credential that the SDK holds.
     let key = "the-daemons-own-key-0d7c";
     daemon.stop(&[]).await?;

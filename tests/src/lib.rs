@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod figures;
 pub mod gate;
 pub mod hand;
+pub mod hook;
 pub mod inventory;
 pub mod machine;
 pub mod programs;

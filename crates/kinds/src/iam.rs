@@ -1,6 +1,6 @@
 //! What the operator's roles must grant: policies made of what the kinds declare ([`crate::registry::iam_actions`]), with
 //! the terms on which AWS may be held to them. No role is made here, and no second list of actions is kept: an action that no
-//! kind declares is in no policy.
+//! kind declares is in no policy, save what publishing to a topic takes.
 //!
 //! Facts are of the Service Authorization Reference (2026-11): every action that removes supports `aws:ResourceTag`, save
 //! those that are named here.
@@ -66,6 +66,8 @@ pub struct Terms {
     pub pass_roles: Vec<String>,
     /// Functions that rotate secrets.
     pub rotation_functions: Vec<String>,
+    /// Topics that notifications are published to; often none.
+    pub topics: Vec<String>,
 }
 
 /// On which objects, and under which conditions, an action is granted.
@@ -174,7 +176,25 @@ pub fn target_role(terms: &Terms) -> Value {
         let actions: Vec<&str> = actions.into_iter().collect();
         statement(grant.sid(), &json!(actions), &json!(grant.resources(terms)), grant.condition(terms))
     });
-    policy(statements.collect())
+    policy(statements.chain(notifying(&terms.topics)).collect())
+}
+
+/// The policy of a role that publishes notifications to topics, and does nothing else.
+pub fn notifier(topics: &[String]) -> Value {
+    policy(notifying(topics))
+}
+
+/// Publishing; and what an encrypted topic asks of whoever publishes (Amazon SNS Developer Guide, "Configure AWS KMS
+/// permissions for SNS").
+fn notifying(topics: &[String]) -> Vec<Value> {
+    if topics.is_empty() {
+        return Vec::new();
+    }
+    let through = json!({ "StringLike": { "kms:ViaService": ["sns.*.amazonaws.com"] } });
+    vec![
+        statement("Notify", &json!(["sns:Publish"]), &json!(topics), None),
+        statement("UseKeysOfTopics", &json!(["kms:Decrypt", "kms:GenerateDataKey"]), &json!(["*"]), Some(through)),
+    ]
 }
 
 /// What the daemon's own role may reach besides.
@@ -222,6 +242,7 @@ mod tests {
             installation: "here".to_owned(),
             pass_roles: vec![roles.to_owned()],
             rotation_functions: vec![functions.to_owned()],
+            topics: Vec::new(),
         }
     }
 
@@ -277,6 +298,18 @@ mod tests {
         }
         for statement in granting(&policy, "iam:PassRole") {
             assert_eq!(statement["Condition"]["StringEquals"]["iam:PassedToService"], "ecs-tasks.amazonaws.com");
+        }
+    }
+
+    #[test]
+    fn publishing_is_granted_for_the_topics_that_are_named_and_not_at_all_without_any() {
+        assert!(granting(&target_role(&terms()), "sns:Publish").is_empty());
+        let topics = vec!["arn:aws:sns:us-east-1:123456789012:ops".to_owned()];
+        for policy in [notifier(&topics), target_role(&Terms { topics: topics.clone(), ..terms() })] {
+            let publish = granting(&policy, "sns:Publish");
+            assert_eq!((publish.len(), &publish[0]["Resource"]), (1, &json!(topics)), "{policy}");
+            let keys = granting(&policy, "kms:GenerateDataKey");
+            assert!(keys.iter().all(|statement| statement["Condition"]["StringLike"]["kms:ViaService"].is_array()));
         }
     }
 

@@ -35,14 +35,16 @@ pub use send::{Failed, Failure};
 pub use sign::{Secret, sign};
 pub use sns::{Publisher, SnsMessage};
 pub use topics::{Class, Severity, classes, topic};
+pub use webhook::is_metadata_address;
 
-use send::{Channel, Sender};
+use send::{Channel, Sender, give_up_old};
 
 /// The lease under which one replica notifies for all.
 const SHARD: &str = "notify";
 /// How often the gauges of what waits are set.
 const GAUGE_PERIOD: Duration = Duration::from_secs(5);
-/// How often settled deliveries are forgotten, once they are a week old, and receivers that are no longer configured.
+/// How often settled deliveries are forgotten, once they are a week old, and receivers that are no longer configured; and
+/// how often the limits are held against a receiver that takes messages, but too slowly.
 const TIDY_PERIOD: Duration = Duration::from_secs(300);
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -171,6 +173,11 @@ async fn tidy(shared: &Shared, held: &Held) {
                 tracing::warn!(dropped, "notifications for receivers that are no longer configured were dropped");
             }
             Err(error) => tracing::warn!(error = %ErrorChain(&error), "receivers were not forgotten"),
+        }
+        for name in &names {
+            if let Err(error) = give_up_old(shared, held, name, "it takes them too slowly").await {
+                tracing::warn!(receiver = name, error = %ErrorChain(&error), "old notifications were not given up");
+            }
         }
         if let Err(error) = shared.store.prune_notifications(KEPT, &held.fence).await {
             tracing::warn!(error = %ErrorChain(&error), "old notifications were not forgotten");

@@ -94,6 +94,10 @@ mod tests {
     fn a_stall_is_known_by_its_condition_and_a_change_by_its_name() {
         let stalled = event("TasksFailToStart", "Warning", json!({ "condition": "Stalled" }));
         assert_eq!(topic(&stalled), (Class::Stalled, Severity::Critical));
+        let denied = event("StepFailed", "Warning", json!({ "error": { "class": "Denied" } }));
+        assert_eq!(topic(&denied), (Class::Stalled, Severity::Critical));
+        let conflict = event("StepFailed", "Warning", json!({ "error": { "class": "Conflict" } }));
+        assert_eq!(topic(&conflict), (Class::Failures, Severity::Warning));
         let held = event("Blocked", "Warning", json!({ "condition": "Blocked", "reason": "ApprovalRequired" }));
         assert_eq!(topic(&held), (Class::Blocked, Severity::Warning));
         assert_eq!(topic(&event("ChangeExpired", "Warning", json!({}))), (Class::Changes, Severity::Warning));

@@ -69,17 +69,15 @@ pub(crate) struct Sender<'a> {
     receiver: &'a Receiver,
     channel: &'a Channel,
     held: &'a Held,
-    /// Attempts in a row that found it away, since this process sends.
-    failures: u32,
 }
 
 impl<'a> Sender<'a> {
     pub(crate) fn new(shared: &'a Shared, receiver: &'a Receiver, channel: &'a Channel, held: &'a Held) -> Self {
-        Self { shared, receiver, channel, held, failures: 0 }
+        Self { shared, receiver, channel, held }
     }
 
     /// Sends until the lease is to be given back; an attempt under way ends first.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let poll = self.shared.config.timing.poll;
         loop {
             let pause = match self.round().await {
@@ -113,7 +111,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends what is due; answers how long to leave the receiver alone, if it is away.
-    async fn round(&mut self) -> Result<Option<Duration>, store::Error> {
+    async fn round(&self) -> Result<Option<Duration>, store::Error> {
         loop {
             let due = self.shared.store.due_notifications(&self.receiver.name, BATCH).await?;
             if due.is_empty() {
@@ -130,7 +128,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    async fn deliver(&mut self, id: i64) -> Result<Option<Duration>, store::Error> {
+    async fn deliver(&self, id: i64) -> Result<Option<Duration>, store::Error> {
         let (store, timing) = (&self.shared.store, &self.shared.config.timing);
         // Should this process die, it is due again once the attempt cannot be on its way any more.
         let Some(delivery) = store.begin_delivery(id, timing.attempt * 2, &self.held.fence).await? else {
@@ -178,10 +176,9 @@ impl<'a> Sender<'a> {
     }
 
     /// What becomes of a delivery.
-    fn judge(&mut self, delivery: &Delivery, sent: Result<(), Failed>) -> Attempt {
+    fn judge(&self, delivery: &Delivery, sent: Result<(), Failed>) -> Attempt {
         let timing = &self.shared.config.timing;
         let Err(Failed { failure, message: error, retry_after }) = sent else {
-            self.failures = 0;
             return Attempt::Delivered;
         };
         tracing::info!(
@@ -193,8 +190,9 @@ impl<'a> Sender<'a> {
         let jitter = rand::rng().random();
         match failure {
             Failure::Unavailable => {
-                self.failures = self.failures.saturating_add(1);
-                Attempt::Away { after: wait(timing, self.failures, jitter, retry_after), error }
+                // Counted in the database: another process goes on where this one ends.
+                let failures = u32::try_from(delivery.failures).unwrap_or(u32::MAX).saturating_add(1);
+                Attempt::Away { after: wait(timing, failures, jitter, retry_after), error }
             }
             Failure::Refused if delivery.age < timing.give_up_after => {
                 let refusals = u32::try_from(delivery.attempts).unwrap_or(u32::MAX);
@@ -235,33 +233,42 @@ impl<'a> Sender<'a> {
                 return Ok(());
             }
         };
-        let limits = (self.shared.config.timing.give_up_after, LONGEST_QUEUE);
-        let many = self.shared.store.give_up_notifications(name, limits, error, &self.held.fence).await?;
-        if many > 0 {
-            self.shared.metrics.notifications.given_up(name, many);
-            // The number is in the log and the metric: sentences with numbers in them would not be counted as one event.
-            tracing::warn!(receiver = name, many, error, "notifications were given up");
-            let said = format!("{name}: notifications that could not be delivered in time were given up: {error}");
-            self.tell("Warning", "NotificationGivenUp", said).await;
-        }
-        Ok(())
+        give_up_old(self.shared, self.held, name, error).await
     }
 
-    /// Writes an event about the receiver.
     async fn tell(&self, event_type: &str, reason: &str, message: String) {
-        let event = NewEvent {
-            environment: String::new(),
-            environment_uid: None,
-            regarding_kind: RECEIVER.to_owned(),
-            regarding_identity: self.receiver.name.clone(),
-            event_type: event_type.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            details: json!({}),
-            now: self.shared.clock.now(),
-        };
-        if let Err(error) = self.shared.store.write_events(&[event]).await {
-            tracing::warn!(error = %ErrorChain(&error), "an event could not be written");
-        }
+        tell(self.shared, &self.receiver.name, (event_type, reason), message).await;
+    }
+}
+
+/// Gives up what a receiver did not take in time, and the oldest of too much.
+pub(crate) async fn give_up_old(shared: &Shared, held: &Held, name: &str, why: &str) -> Result<(), store::Error> {
+    let limits = (shared.config.timing.give_up_after, LONGEST_QUEUE);
+    let many = shared.store.give_up_notifications(name, limits, why, &held.fence).await?;
+    if many > 0 {
+        shared.metrics.notifications.given_up(name, many);
+        // The number is in the log and the metric: sentences with numbers in them would not be counted as one event.
+        tracing::warn!(receiver = name, many, error = why, "notifications were given up");
+        let said = format!("{name}: notifications that could not be delivered in time were given up: {why}");
+        tell(shared, name, ("Warning", "NotificationGivenUp"), said).await;
+    }
+    Ok(())
+}
+
+/// Writes an event about a receiver.
+async fn tell(shared: &Shared, name: &str, (event_type, reason): (&str, &str), message: String) {
+    let event = NewEvent {
+        environment: String::new(),
+        environment_uid: None,
+        regarding_kind: RECEIVER.to_owned(),
+        regarding_identity: name.to_owned(),
+        event_type: event_type.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        details: json!({}),
+        now: shared.clock.now(),
+    };
+    if let Err(error) = shared.store.write_events(&[event]).await {
+        tracing::warn!(error = %ErrorChain(&error), "an event could not be written");
     }
 }

@@ -88,6 +88,8 @@ pub fn topic(event: &EventRow) -> (Class, Severity) {
         (_, "Repaired") => (Class::Repaired, Severity::Info),
         (_, "BackupTooOld" | "NoBackups") => (Class::Backup, Severity::Critical),
         (_, "CredentialsRejected") => (Class::Failures, Severity::Critical),
+        // It makes its object Stalled, and has no other event.
+        (_, "StepFailed") if needs_someone(event) => (Class::Stalled, Severity::Critical),
         (_, "StepFailed") => (Class::Failures, Severity::Warning),
         (
             _,
@@ -102,6 +104,11 @@ pub fn topic(event: &EventRow) -> (Class, Severity) {
         (_, reason) if reason.starts_with("Change") => (Class::Changes, by_type(event)),
         _ => (Class::Other, by_type(event)),
     }
+}
+
+/// Whether a failed write does not pass by itself: docs/errors.md.
+fn needs_someone(event: &EventRow) -> bool {
+    matches!(event.details["error"]["class"].as_str(), Some("Quota" | "Denied" | "Invalid" | "Bug"))
 }
 
 fn by_type(event: &EventRow) -> Severity {

@@ -1,22 +1,27 @@
 //! One POST of a webhook: signed, bounded in time, never redirected. HTTP is `hyper`, TLS is `rustls`.
 
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioExecutor;
+use tower::Service;
 
 use crate::config::Webhook;
 use crate::send::{Failed, Failure};
 use crate::sign::sign;
 
 /// The client that all webhooks share.
-pub(crate) type Client = Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type Client = Hyper<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
 
 /// So much of an answer is read, so that the connection can be used again.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -37,8 +42,46 @@ pub(crate) fn client(tls: bool) -> Result<Client, std::io::Error> {
         let nobody = rustls::RootCertStore::empty();
         builder.with_tls_config(config.with_root_certificates(nobody).with_no_client_auth())
     };
-    let connector = connector.https_or_http().enable_http1().build();
+    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    tcp.enforce_http(false);
+    let connector = connector.https_or_http().enable_http1().wrap_connector(tcp);
     Ok(Hyper::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector))
+}
+
+/// Whether machines are given their credentials at such an address: link-local ones, and EC2's own over IPv6
+/// (Amazon EC2 User Guide, "Access instance metadata": `fd00:ec2::254`).
+pub fn is_metadata_address(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local() || matches!(address.segments(), [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, _])
+        }
+    }
+}
+
+/// Names, but not those that lead to where machines are given their credentials.
+#[derive(Clone)]
+pub(crate) struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let looking = self.0.call(name);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = looking.await?.filter(|found| !is_metadata_address(found.ip())).collect();
+            if found.is_empty() {
+                return Err(std::io::Error::other("the name leads to no address that messages may go to"));
+            }
+            Ok(found.into_iter())
+        })
+    }
 }
 
 /// A message on its way.
@@ -108,6 +151,22 @@ fn judge(status: StatusCode, headers: &HeaderMap) -> Result<(), Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_metadata_service_leads_nowhere() {
+        let mut resolver = Resolver(GaiResolver::new());
+        // 169.254.169.254, as resolvers read it.
+        let refused = resolver.call("2852039166".parse().unwrap()).await.unwrap_err();
+        assert!(refused.to_string().contains("may go to"), "{refused}");
+        let mut here = resolver.call("localhost".parse().unwrap()).await.unwrap();
+        assert!(here.all(|found| found.ip().is_loopback()));
+        for address in ["169.254.170.2", "fe80::1", "fd00:ec2::254", "fd00:ec2::23", "::ffff:169.254.169.254"] {
+            assert!(is_metadata_address(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.0.0.7", "fd12::1", "127.0.0.1", "::1"] {
+            assert!(!is_metadata_address(address.parse().unwrap()), "{address}");
+        }
+    }
 
     #[test]
     fn answers_are_judged_by_what_can_be_done_about_them() {

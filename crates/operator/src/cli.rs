@@ -120,6 +120,9 @@ pub enum IamPolicy {
         /// A function that may rotate secrets; once for each.
         #[arg(long = "rotation-function", value_name = "ARN", default_values = iam::ROTATION_FUNCTIONS)]
         rotation_functions: Vec<String>,
+        /// A topic that notifications are published to; once for each.
+        #[arg(long = "topic", value_name = "ARN")]
+        topics: Vec<String>,
     },
     /// Of the daemon's own role.
     TaskRole {

@@ -169,6 +169,13 @@ async fn a_stored_spec_that_this_release_cannot_read_is_stalled_and_touches_noth
     rig.wait_for("prod", "Stalled", "True InvalidSpec").await;
     assert_eq!(rig.condition("prod", "Synced").await, "False InvalidSpec");
     assert!(rig.cloud.writes().is_empty());
+    // It is told once, however many passes find it.
+    rig.ask(RequestKind::Reconcile, "prod", json!({})).await;
+    let told = rig.events("InvalidSpec").await;
+    assert_eq!(
+        told.iter().map(|event| (event.count, &event.details["condition"])).collect::<Vec<_>>(),
+        [(1, &json!("Stalled"))]
+    );
     rig.delete("prod").await;
     eventually("it is gone", || async { rig.is_gone("prod").await.then_some(()) }).await;
     assert_eq!(rig.events("Released").await.len(), 1, "it can be deleted all the same, since that lets everything go");

@@ -180,6 +180,57 @@ async fn a_delivery_whose_sender_died_is_sent_again_under_its_id() {
 }
 
 #[tokio::test]
+async fn whoever_sends_next_goes_on_waiting_where_the_one_before_ended() {
+    let (rig, hook) = (Rig::new().await, Hook::new(&[Answer::Status(503)]).await);
+    let slow = Timing { first_retry: Duration::from_secs(600), longest_retry: Duration::from_secs(600), ..timing() };
+    let first = rig.start_as("one", vec![receiver("ops", &hook)], slow.clone());
+    rig.followed().await;
+    rig.happens("DriftDetected", "x").await;
+    eventually("it is seen away", || async {
+        (rig.store.notification_receivers().await.unwrap()[0].failures == 1).then_some(())
+    })
+    .await;
+    first.shutdown().await;
+    let second = rig.start_as("two", vec![receiver("ops", &hook)], slow);
+    rig.happens("DriftDetected", "y").await;
+    // Followed, and so looked at by the sender; and looked at again for the next.
+    for waiting in 2..4 {
+        eventually("it is queued", || async { (rig.waiting("ops").await.len() == waiting).then_some(()) }).await;
+        rig.happens("DriftDetected", "z").await;
+    }
+    assert_eq!(hook.came().len(), 1, "it was knocked on by the successor");
+    sqlx::query("UPDATE notification_receivers SET resting_until = NULL").execute(rig.store.pool()).await.unwrap();
+    sqlx::query("UPDATE notification_deliveries SET next_attempt_at = due_at").execute(rig.store.pool()).await.unwrap();
+    assert_eq!(hook.wait_for(4).await.len(), 4);
+    second.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_given_up_also_while_its_receiver_is_left_alone() {
+    let (rig, hook) = (Rig::new().await, Hook::new(&[Answer::Status(503)]).await);
+    let slow = Timing { first_retry: Duration::from_secs(600), longest_retry: Duration::from_secs(600), ..timing() };
+    let first = rig.start_as("one", vec![receiver("ops", &hook)], slow.clone());
+    rig.followed().await;
+    rig.happens("DriftDetected", "x").await;
+    eventually("it is seen away", || async {
+        (rig.store.notification_receivers().await.unwrap()[0].failures == 1).then_some(())
+    })
+    .await;
+    first.shutdown().await;
+    sqlx::query("UPDATE notification_deliveries SET due_at = due_at - interval '1 hour'")
+        .execute(rig.store.pool())
+        .await
+        .unwrap();
+    let second = rig.start_as("two", vec![receiver("ops", &hook)], slow);
+    eventually("it is given up", || async {
+        (rig.outcomes("ops").await == [Some("GivenUp".to_owned())]).then_some(())
+    })
+    .await;
+    assert_eq!(hook.came().len(), 1);
+    second.shutdown().await;
+}
+
+#[tokio::test]
 async fn topics_get_the_same_message_with_attributes_to_filter_by() {
     let rig = Rig::new().await;
     rig.topics.failures.lock().unwrap().push_back(Failure::Unavailable);

@@ -27,10 +27,11 @@ pub fn print(of: &IamPolicy) {
 
 fn document(of: &IamPolicy) -> Value {
     match of {
-        IamPolicy::TargetRole { installation, pass_roles, rotation_functions } => target_role(&Terms {
+        IamPolicy::TargetRole { installation, pass_roles, rotation_functions, topics } => target_role(&Terms {
             installation: installation.clone(),
             pass_roles: pass_roles.clone(),
             rotation_functions: rotation_functions.clone(),
+            topics: topics.clone(),
         }),
         IamPolicy::TaskRole { target_roles, secrets } => {
             task_role(&Own { target_roles: target_roles.clone(), secrets: secrets.clone() })

@@ -21,10 +21,11 @@ fn holds(path: &Path, expected: &str) {
     assert!(found == expected, "{} is not up to date: {hint}", path.display());
 }
 
-/// A file whose part between the marks is `generated`.
-fn holds_between_marks(path: &Path, generated: &str) {
+/// A file whose part between the marks of a command is `generated`.
+fn holds_between_marks(path: &Path, command: &str, generated: &str) {
     let text = std::fs::read_to_string(path).unwrap();
-    let begin = text.find("# generated:").expect("a line that begins what is generated");
+    let mark = format!("# generated: operator iam-policy {command} (");
+    let begin = text.find(&mark).expect("a line that begins what is generated");
     let begin = begin + text[begin..].find('\n').unwrap() + 1;
     let end = text[begin..].find("# end of what is generated").expect("a line that ends it") + begin;
     let end = text[..end].rfind('\n').unwrap() + 1;
@@ -53,11 +54,17 @@ fn the_templates_hold_the_same_policies() {
         installation: "${Installation}".to_owned(),
         pass_roles: one("${PassRoleArns}"),
         rotation_functions: one("${RotationFunctionArns}"),
+        // In a policy of its own, since most accounts have none.
+        topics: Vec::new(),
     });
     let indent = 14;
-    holds_between_marks(&deploy("cloudformation/target-account-role.yaml"), &cloudformation::render(&target, indent));
+    let template = deploy("cloudformation/target-account-role.yaml");
+    holds_between_marks(&template, "target-role", &cloudformation::render(&target, indent));
+    let notify = kinds::iam::notifier(&one("${NotificationTopicArns}"));
+    holds_between_marks(&template, "target-role --topic", &cloudformation::render(&notify, 8));
     let own = Own { target_roles: one("${TargetRoleArns}"), secrets: one("${Database.MasterUserSecret.SecretArn}") };
-    holds_between_marks(&deploy("cloudformation/operator.yaml"), &cloudformation::render(&task_role(&own), indent));
+    let template = deploy("cloudformation/operator.yaml");
+    holds_between_marks(&template, "task-role", &cloudformation::render(&task_role(&own), indent));
 }
 
 #[test]

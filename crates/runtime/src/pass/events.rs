@@ -1,17 +1,40 @@
 //! What happened, for people: one event for each meaning. Sentences hold no time and no request id, so that the store
 //! can count repetitions; those are in the details.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use model::condition::{self, ConditionStatus, ConditionType};
 use model::plan::{Note, Verb};
 use model::{ActError, Class, FieldChange, ResourceKey, Step};
 use serde_json::{Value, json};
-use store::NewEvent;
+use store::{EnvironmentRow, NewEvent};
 
 use super::recover::prints_of;
+use super::report::old_conditions;
 use super::{Pass, history};
 
 /// The reason of a note that is an event of its own.
 const TAMPERING: &str = "Tampering";
+
+/// The reason of a spec that cannot be used.
+const INVALID_SPEC: &str = "InvalidSpec";
+
+/// A stored spec cannot be used, and nobody was told so yet.
+pub(super) fn unusable(row: &EnvironmentRow, why: &str, now: Timestamp) -> Option<NewEvent> {
+    let old = old_conditions(&row.status["conditions"]);
+    let told = condition::find(&old, ConditionType::Stalled)
+        .is_some_and(|old| old.status == ConditionStatus::True && old.reason == INVALID_SPEC && old.message == why);
+    (!told).then(|| NewEvent {
+        environment: row.name.clone(),
+        environment_uid: Some(row.uid),
+        regarding_kind: "Environment".to_owned(),
+        regarding_identity: row.name.clone(),
+        event_type: "Warning".to_owned(),
+        reason: INVALID_SPEC.to_owned(),
+        message: why.to_owned(),
+        details: json!({ "condition": ConditionType::Stalled, "reason": INVALID_SPEC }),
+        now,
+    })
+}
 
 impl Pass<'_> {
     /// Something happened to a resource.

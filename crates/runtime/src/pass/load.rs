@@ -211,6 +211,7 @@ async fn invalid(
         return Ok(Outcome::forget());
     }
     shared.keep_memory(name, memory);
+    shared.store.write_events(super::events::unusable(row, &error.0, shared.clock.now()).as_slice()).await?;
     let status = super::status::invalid_status(shared, shard, row, &error.0);
     let write = store::StatusWrite { uid: row.uid, generation: row.generation, status: &status };
     shared.store.write_status(write, &shard.fence).await?;

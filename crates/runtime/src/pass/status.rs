@@ -84,7 +84,13 @@ pub(super) fn invalid_status(shared: &Shared, shard: &Shard, row: &EnvironmentRo
         rolled_back: None,
     };
     let conditions = conditions::environment(&old_conditions(&row.status["conditions"]), &facts);
-    json!({ "observedGeneration": row.generation, "conditions": conditions })
+    let mut status = json!({ "observedGeneration": row.generation, "conditions": conditions });
+    for field in ["lastHandledReconcileToken", HANDLED] {
+        if let Some(value) = row.status.get(field) {
+            status[field] = value.clone();
+        }
+    }
+    status
 }
 
 pub(super) fn said_of(state: &CredentialState) -> Credentials<'_> {

@@ -32,6 +32,8 @@ pub struct Delivery {
     pub attempts: i64,
     /// For how long it has been due.
     pub age: Duration,
+    /// Attempts in a row, before this one, that found the receiver away; whoever made them.
+    pub failures: i64,
 }
 
 /// How an attempt ended.
@@ -39,7 +41,7 @@ pub struct Delivery {
 pub enum Attempt {
     /// The receiver has it.
     Delivered,
-    /// The receiver is away: it is tried again after a while.
+    /// The receiver is away: it is left alone for a while, by whoever sends, and then tried again.
     Away {
         /// After so long.
         after: Duration,
@@ -69,17 +71,20 @@ impl FromStoreRow for Delivery {
             attributes: document(row, "attributes")?,
             attempts: row.try_get("attempts")?,
             age: milliseconds(row, "age_ms")?,
+            failures: row.try_get("failures")?,
         })
     }
 }
 
 impl Store {
-    /// Deliveries to a receiver that are due, by id, oldest first.
+    /// Deliveries to a receiver that are due, by id, oldest first. None while it is left alone.
     pub async fn due_notifications(&self, receiver: &str, limit: u32) -> Result<Vec<i64>> {
         self.timed(Operation::ReadNotifications, async {
             Ok(sqlx::query_scalar(
                 "SELECT id FROM notification_deliveries
                  WHERE receiver = $1 AND settled_at IS NULL AND next_attempt_at <= clock_timestamp()
+                   AND NOT EXISTS (SELECT FROM notification_receivers r
+                                   WHERE r.name = $1 AND r.resting_until > clock_timestamp())
                  ORDER BY id LIMIT $2",
             )
             .bind(receiver)
@@ -99,11 +104,13 @@ impl Store {
         transact!(self, Operation::SettleNotification, |tx| async {
             check_fence(tx, fence).await?;
             let row = sqlx::query(
-                "UPDATE notification_deliveries
+                "UPDATE notification_deliveries d
                  SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => $2)
                  WHERE id = $1 AND settled_at IS NULL AND next_attempt_at <= clock_timestamp()
                  RETURNING id, message_id, body, attributes, attempts,
-                     floor(extract(epoch FROM clock_timestamp() - due_at) * 1000)::bigint AS age_ms",
+                     floor(extract(epoch FROM clock_timestamp() - due_at) * 1000)::bigint AS age_ms,
+                     coalesce((SELECT r.failures FROM notification_receivers r WHERE r.name = d.receiver), 0)
+                         AS failures",
             )
             .bind(id)
             .bind(seconds(patience))
@@ -139,7 +146,9 @@ impl Store {
                          failures = CASE WHEN $5 THEN r.failures + 1 WHEN $2 = 'Delivered' THEN 0
                                          ELSE r.failures END,
                          failing_since = CASE WHEN $5 THEN coalesce(r.failing_since, clock_timestamp())
-                                              WHEN $2 = 'Delivered' THEN NULL ELSE r.failing_since END
+                                              WHEN $2 = 'Delivered' THEN NULL ELSE r.failing_since END,
+                         resting_until = CASE WHEN $5 THEN clock_timestamp() + make_interval(secs => $3)
+                                              WHEN $2 = 'Delivered' THEN NULL ELSE r.resting_until END
                      FROM settled s WHERE r.name = s.receiver
                  )
                  SELECT r.failures FROM notification_receivers r JOIN settled s ON r.name = s.receiver",

@@ -106,6 +106,32 @@ async fn failures_in_a_row_are_counted_until_something_is_delivered() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_is_away_is_left_alone_by_whoever_sends_and_its_failures_are_known_to_the_next() {
+    let db = test_database().await;
+    let store = db.store();
+    let fence = begun(&store).await;
+    queue(&store, &fence, &[delivery(1, "x"), delivery(2, "y")]).await;
+    let due = store.due_notifications("ops", 10).await.unwrap();
+    assert_eq!(store.begin_delivery(due[0], Duration::ZERO, &fence).await.unwrap().unwrap().failures, 0);
+    let away = Attempt::Away { after: HOUR, error: "HTTP 503".to_owned() };
+    store.end_delivery(due[0], &away).await.unwrap();
+    assert_eq!(store.due_notifications("ops", 10).await.unwrap(), [0; 0], "not even what was never tried");
+    expire_lease(&db.pool).await;
+    let successor = hold(&store, "two").await;
+    assert_eq!(store.due_notifications("ops", 10).await.unwrap(), [0; 0], "nor by another");
+    sqlx::query("UPDATE notification_receivers SET resting_until = clock_timestamp()")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(store.due_notifications("ops", 10).await.unwrap(), [due[1]]);
+    assert_eq!(store.begin_delivery(due[1], HOUR, &successor).await.unwrap().unwrap().failures, 1);
+    store.end_delivery(due[1], &away).await.unwrap();
+    store.end_delivery(due[0], &Attempt::Delivered).await.unwrap();
+    queue(&store, &successor, &[delivery(3, "z")]).await;
+    assert_eq!(store.due_notifications("ops", 10).await.unwrap().len(), 1, "whoever takes one is asked again at once");
+}
+
+#[tokio::test]
 async fn the_old_and_the_oldest_of_too_many_are_given_up() {
     let db = test_database().await;
     let store = db.store();

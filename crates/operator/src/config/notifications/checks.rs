@@ -132,14 +132,10 @@ pub(super) fn check_url(url: &str, insecure_plain_http: bool) -> Result<(), &'st
     if authority.as_str().contains('@') {
         return Err("must hold no user or password: headersEnv can send Authorization");
     }
+    // A name may lead there too: that is refused once it is looked up.
     let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
-    let is_link_local = match address {
-        Some(IpAddr::V4(address)) => address.is_link_local(),
-        Some(IpAddr::V6(address)) => address.is_unicast_link_local(),
-        None => false,
-    };
-    if is_link_local {
-        return Err("must not be a link-local address: metadata services listen there");
+    if address.is_some_and(notify::is_metadata_address) {
+        return Err("must not be a link-local address or EC2's own: metadata services listen there");
     }
     let is_here = address.map_or(host == "localhost", |address| address.is_loopback());
     if uri.scheme_str() == Some("http") && !is_here && !insecure_plain_http {

@@ -128,6 +128,7 @@ fn urls_are_https_or_of_this_machine_and_never_of_a_metadata_service() {
         "http://169.254.169.254/latest",
         "https://169.254.170.2/v2",
         "https://[fe80::1]/",
+        "https://[fd00:ec2::254]/",
         "https://[::ffff:169.254.169.254]/",
     ] {
         assert_eq!(refused(&webhook(&format!(r#""url":"{bad}""#))), ["[0].webhook.url"], "{bad}");
