@@ -107,7 +107,6 @@ async fn drift_and_its_repair_are_told_signed_and_a_receiver_that_was_down_is_to
     ]);
     let setup =
         world.setup()?.set("EVENTCHAIN_NOTIFICATIONS_RECEIVERS", &receivers.to_string()).set("WEBHOOK_SECRET", SECRET);
-    setup.run(&["migrate"]).await?;
     let daemon = setup.start("operator").await?;
     let api = daemon.api();
     let labels = json!({ "metadata": { "labels": { "tier": "gold" } } });
@@ -191,13 +190,15 @@ async fn drift_its_repair_a_hold_a_stall_and_an_overdue_backup_are_told_signed_a
 
     hand::set_count(&world.sim, EVENTS, 7).await?;
     hand::modify_database(&world.sim, &[("MultiAZ", "false"), ("ApplyImmediately", "true")]).await?;
+    let service = format!("EcsService/{}/{EVENTS}", hand::CLUSTER);
+    let (database, snapshots) = (format!("RdsInstance/{}", hand::DATABASE), format!("RdsSnapshot/{}", hand::DATABASE));
     let wanted = [
-        ("drift.DriftDetected", EVENTS, "warning"),
-        ("repaired.Repaired", EVENTS, "info"),
-        ("drift.DriftDetected", hand::DATABASE, "warning"),
-        ("blocked.Blocked", hand::DATABASE, "warning"),
-        ("stalled.StepFailed", hand::DATABASE, "critical"),
-        ("backup.BackupTooOld", "prod", "critical"),
+        ("drift.DriftDetected", &*service, "warning"),
+        ("repaired.Repaired", &service, "info"),
+        ("drift.DriftDetected", &database, "warning"),
+        ("blocked.Blocked", &database, "warning"),
+        ("stalled.StepFailed", &snapshots, "critical"),
+        ("backup.BackupTooOld", "Environment/prod", "critical"),
     ];
     for (kind, about, severity) in wanted {
         let came = hook.told(kind, about, TOLD).await?;
@@ -217,7 +218,7 @@ async fn drift_its_repair_a_hold_a_stall_and_an_overdue_backup_are_told_signed_a
     let ids: BTreeSet<&str> = came.iter().map(|one| one.id.as_str()).collect();
     ensure!(events.len() == came.len() && ids.len() == came.len(), "something was told twice: {came:#?}");
     for (kind, about, _) in wanted {
-        let times = came.iter().filter(|one| one.kind() == kind && one.about().contains(about)).count();
+        let times = came.iter().filter(|one| one.kind() == kind && one.about() == about).count();
         ensure!(times == 1, "{kind} about {about}: {times} times in {came:#?}");
     }
     daemon.stop(&[]).await

@@ -38,9 +38,10 @@ impl Came {
         self.json["type"].as_str().unwrap_or_default()
     }
 
-    /// What it is about.
-    pub fn about(&self) -> &str {
-        self.json["data"]["regarding"]["name"].as_str().unwrap_or_default()
+    /// What it is about: `EcsService/eventchain-cluster/eventchain-event-service`.
+    pub fn about(&self) -> String {
+        let regarding = |field: &str| self.json["data"]["regarding"][field].as_str().unwrap_or_default();
+        format!("{}/{}", regarding("kind"), regarding("name"))
     }
 }
 
@@ -93,7 +94,7 @@ impl Hook {
     pub async fn told(&self, kind: &str, about: &str, limit: Duration) -> Result<Came> {
         until(&format!("{kind} about {about}"), limit, async || {
             let came = self.came();
-            let found = came.iter().find(|one| one.kind() == kind && one.about().contains(about)).cloned();
+            let found = came.iter().find(|one| one.kind() == kind && one.about() == about).cloned();
             let shown = |one: &Came| format!("{} about {}", one.kind(), one.about());
             found.ok_or_else(|| came.iter().map(shown).collect::<Vec<_>>().join("; "))
         })
