@@ -8,7 +8,7 @@ use model::Environment;
 use model::env::{API_VERSION, EnvironmentSpec, KIND, Metadata};
 use model::parse::parse;
 use model::problem::{Problems, Reason, join};
-use model::validate::{validate, validate_update};
+use model::validate::{amounts, validate, validate_update};
 use serde_json::{Map, Value, json};
 use store::{Claim, ClaimConflict, EnvironmentRow};
 use uuid::Uuid;
@@ -190,6 +190,12 @@ pub(crate) async fn check(state: &ApiState, read: Read, row: Option<&Environment
         return Err(ApiError::invalid(KIND, row.map_or(&name, |row| &row.name), problems));
     };
     scope::check_labels(&environment.metadata.labels)?;
+    let amounts = amounts(&environment);
+    if !amounts.is_empty() {
+        // Nothing is made of it: that might be more than there is memory for.
+        problems.extend(amounts);
+        return Err(ApiError::invalid(KIND, row.map_or(&name, |row| &row.name), problems));
+    }
     problems.extend(validate(&environment));
     check_annotations(&environment, &mut problems);
     if let Some(row) = row {

@@ -25,9 +25,44 @@ pub use update::validate_update;
 /// AWS allows 50 tags on an object (Tagging AWS Resources User Guide, tag naming limits); two are ours.
 const MOST_TAGS: usize = 48;
 
+/// How much one document may hold. Far more than an environment has, and few enough that a document at the size limit does
+/// not become gigabytes once each of its objects carries all tags, or keeps every pass busy with its windows.
+const MOST_SERVICES: usize = 500;
+const MOST_SECRETS: usize = 500;
+const MOST_ALARMS: usize = 1_000;
+const MOST_WINDOWS: usize = 50;
+/// Elastic Load Balancing User Guide, quotas: 50 listeners of an application load balancer.
+const MOST_LISTENERS: usize = 50;
+const MOST_COPIES: usize = 30;
+
+/// Checks how much a document holds: before anything is made of it, and before what else is wrong with it is looked for.
+pub fn amounts(environment: &Environment) -> Problems {
+    let spec = &environment.spec;
+    let listeners = spec.load_balancer.as_ref().map_or(0, |balancer| balancer.listeners.len());
+    let snapshots = spec.database.as_ref().and_then(|database| database.snapshots.as_ref());
+    let mut problems = Problems::default();
+    for (path, count, most) in [
+        ("spec.services", spec.services.len(), MOST_SERVICES),
+        ("spec.secrets", spec.secrets.len(), MOST_SECRETS),
+        ("spec.alarms", spec.alarms.len(), MOST_ALARMS),
+        ("spec.policy.windows", spec.policy.windows.len(), MOST_WINDOWS),
+        ("spec.loadBalancer.listeners", listeners, MOST_LISTENERS),
+        ("spec.database.snapshots.copyTo", snapshots.map_or(0, |it| it.copy_to.len()), MOST_COPIES),
+        ("spec.tags", spec.tags.len(), MOST_TAGS),
+    ] {
+        if count > most {
+            problems.add(path, Reason::FieldValueInvalid, format!("at most {most}"));
+        }
+    }
+    problems
+}
+
 /// Checks a document by itself.
 pub fn validate(environment: &Environment) -> Problems {
-    let mut problems = Problems::default();
+    let mut problems = amounts(environment);
+    if !problems.is_empty() {
+        return problems;
+    }
     header(environment, &mut problems);
     tags(environment, &mut problems);
     policy(environment, &mut problems);
@@ -63,11 +98,7 @@ fn header(environment: &Environment, problems: &mut Problems) {
 }
 
 fn tags(environment: &Environment, problems: &mut Problems) {
-    let tags = &environment.spec.tags;
-    if tags.len() > MOST_TAGS {
-        problems.add("spec.tags", Reason::FieldValueInvalid, format!("at most {MOST_TAGS} tags"));
-    }
-    for (key, value) in tags {
+    for (key, value) in &environment.spec.tags {
         let path = join("spec.tags", key);
         if key == TAG_ENVIRONMENT || key == TAG_MANAGED_BY {
             problems.add(&path, Reason::FieldValueForbidden, "this tag shows ownership and is set by the operator");

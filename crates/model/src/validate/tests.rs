@@ -170,6 +170,37 @@ fn each_rule_names_its_field() {
 }
 
 #[test]
+fn a_document_holds_no_more_than_an_environment_has() {
+    let many = |count: usize, value: Value| -> Value { (0..count).map(|n| (format!("n{n}"), value.clone())).collect() };
+    let list = |count: usize, value: Value| Value::Array(vec![value; count]);
+    for (pointer, value, path) in [
+        ("/spec/services", many(501, json!({ "image": "x:1" })), "spec.services"),
+        ("/spec/secrets", many(501, json!({})), "spec.secrets"),
+        ("/spec/alarms", many(1_001, json!({})), "spec.alarms"),
+        ("/spec/tags", many(49, json!("x")), "spec.tags"),
+        (
+            "/spec/policy",
+            json!({ "windows": list(51, json!({ "cron": "0 4 * * *", "duration": "1h" })) }),
+            "spec.policy.windows",
+        ),
+        (
+            "/spec/loadBalancer/listeners",
+            list(51, json!({ "port": 80, "redirectTo": 443 })),
+            "spec.loadBalancer.listeners",
+        ),
+        (
+            "/spec/database/snapshots/copyTo",
+            list(31, json!({ "region": "us-west-2", "keep": 1 })),
+            "spec.database.snapshots.copyTo",
+        ),
+    ] {
+        let mut document = good();
+        set(&mut document, pointer, value);
+        assert_eq!(problems(document), [path]);
+    }
+}
+
+#[test]
 fn all_problems_are_reported_at_once() {
     let mut document = good();
     set(&mut document, "/spec/database/storageGib", json!("100GB"));
