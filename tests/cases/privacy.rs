@@ -22,6 +22,12 @@ const SECRET: &str = "secret-value-4be0";
 const TYPED: &str = "typed-private-5a1e";
 /// What messages to a webhook are signed with.
 const WEBHOOK: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// What a webhook is signed with, and what is secret of its address and of its headers.
+const HOOK: [(&str, &str); 3] = [
+    ("HOOK_SECRET", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("HOOK_URL", "hook-private-2b6d"),
+    ("HOOK_TOKEN", "header-private-8f35"),
+];
 const GROUP: &str = "/apis/eventchain.io/v1";
 
 /// Everything that can be read and is not a spec, a revision's spec, or a Change's patch.
@@ -137,8 +143,15 @@ async fn what_is_typed_where_it_does_not_belong_stands_nowhere() -> Result<()> {
     let said = setup.run(&["token"]).await?;
     let line = |name: &str| said.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()));
     let (token, hash) = (line("token:").context("a token")?, line("hash:").context("a hash")?);
+    // A receiver that cannot be reached: what is said of it repeats nothing that is secret of it.
+    let receivers = json!([{ "name": "hook", "events": ["lifecycle"],
+        "webhook": { "urlEnv": "HOOK_URL", "secretEnv": "HOOK_SECRET", "headersEnv": { "X-Token": "HOOK_TOKEN" } } }]);
     let daemon = setup
         .clone()
+        .set("EVENTCHAIN_NOTIFICATIONS_RECEIVERS", &receivers.to_string())
+        .set(HOOK[0].0, &format!("whsec_{}", HOOK[0].1))
+        .set(HOOK[1].0, &format!("http://127.0.0.1:1/{}", HOOK[1].1))
+        .set(HOOK[2].0, HOOK[2].1)
         .set("EVENTCHAIN_AUTH_TOKENS", &json!([{ "user": "ada", "hash": hash }]).to_string())
         .set("EVENTCHAIN_AUTH_ROLES", &json!([{ "role": "admin", "users": ["ada"] }]).to_string())
         .start("operator")
@@ -196,6 +209,15 @@ async fn what_is_typed_where_it_does_not_belong_stands_nowhere() -> Result<()> {
     ensure!(daemon.log().iter().any(|line| line.contains("refuses")), "the log names the constraint");
 
     api.converged("prod", CONVERGES).await?;
+    until("the receiver to be failing", CONVERGES, async || {
+        let events = api.events().await.map_err(|error| format!("{error:#}"))?;
+        let failing = events.iter().any(|event| event["reason"] == "NotificationFailing");
+        if failing { Ok(()) } else { Err(format!("{} events", events.len())) }
+    })
+    .await?;
+    for (_, secret) in HOOK {
+        stands_nowhere(&world, &daemon, &api, secret).await?;
+    }
     stands_nowhere(&world, &daemon, &api, TYPED).await?;
     stands_nowhere(&world, &daemon, &api, &token).await?;
     let password = password_of(&world.database.url).context("the test's database has a password")?;
