@@ -57,12 +57,18 @@ impl Config {
         }
     }
 
+    /// Between two statements of a transaction lie milliseconds.
+    fn idle_in_transaction(&self) -> Duration {
+        self.lock_timeout.mul_f64(0.8)
+    }
+
     fn connect_options(&self) -> Result<PgConnectOptions> {
         let options = PgConnectOptions::from_str(&self.url)?.application_name(&self.application_name).options([
             ("statement_timeout", format!("{}ms", self.statement_timeout.as_millis())),
             ("lock_timeout", format!("{}ms", self.lock_timeout.as_millis())),
-            // A client that vanished in mid-transaction must not hold the counter row.
-            ("idle_in_transaction_session_timeout", format!("{}ms", self.statement_timeout.as_millis())),
+            // A client that vanished in mid-transaction must not hold the counter row: those who wait for it get it before
+            // they give up.
+            ("idle_in_transaction_session_timeout", format!("{}ms", self.idle_in_transaction().as_millis())),
         ]);
         Ok(options)
     }
@@ -265,3 +271,20 @@ macro_rules! transact {
     };
 }
 pub(crate) use transact;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_lock_outlives_a_client_that_vanished_with_it() {
+        let options = Config::new("postgres://nobody@localhost/none").connect_options().unwrap();
+        let options = options.get_options().unwrap();
+        let milliseconds = |name: &str| -> u64 {
+            let value = options.split(&format!("{name}=")).nth(1).unwrap();
+            value.split("ms").next().unwrap().parse().unwrap()
+        };
+        let (vanished, waits) = (milliseconds("idle_in_transaction_session_timeout"), milliseconds("lock_timeout"));
+        assert!(vanished < waits, "{vanished} ms of silence are allowed, {waits} ms are waited");
+    }
+}
