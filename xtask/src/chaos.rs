@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::dev;
 use crate::exec::{self, cargo, say};
+use crate::postgres::{Database, Durability};
 use crate::services::{Extent, Missing, Services};
 
 pub(crate) const HELP: &str = "\
@@ -17,9 +18,13 @@ in the end everything converged. Fails when one was not. docs/chaos.md says more
 
 Usage: cargo xtask chaos [--seed N] [--minutes M] [--replicas 2|3] [ARGS]
        cargo xtask chaos --failover ROUNDS
+       cargo xtask chaos --in-process [--release] [--seeds A..B] [--show]
 
   --failover  times how long it takes until another replica acts when the owner of an account is killed, stopped or
               cut off from Postgres, and looks that whoever comes back writes nothing
+  --in-process  many seeds in one process: the daemon's own sweeps and passes, one after another as the seed says, on a
+              simulated AWS with a clock of its own; crashes and take-overs in the middle of any call. The same seed
+              makes the same calls. --release takes minutes to build, and then a fifth of the time for each seed
 
   ARGS      handed to the program `chaos` of the package e2e; `cargo xtask chaos -- --help` lists them
 ";
@@ -27,8 +32,14 @@ Usage: cargo xtask chaos [--seed N] [--minutes M] [--replicas 2|3] [ARGS]
 /// The daemon and the simulated AWS are processes of their own.
 const PROGRAMS: [&str; 3] = ["operator", "simaws", "chaos"];
 
+const IN_PROCESS: &str = "--in-process";
+const RELEASE: &str = "--release";
+
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     exec::interrupted();
+    if args.iter().any(|arg| arg == IN_PROCESS) {
+        return in_process(args);
+    }
     // In one go and of the whole workspace: the features are then those of `cargo xtask test`.
     let mut build = cargo();
     build.args(["build", "--workspace"]);
@@ -47,5 +58,24 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     say(&format!("$ {}", exec::shown(&command)));
     let status = exec::status(&mut command)?;
     drop(services);
+    Ok(exec::exit_code(status))
+}
+
+/// One program is all there is to it.
+fn in_process(args: &[String]) -> Result<ExitCode> {
+    let release = args.iter().any(|arg| arg == RELEASE);
+    let mut build = cargo();
+    build.args(["build", "--workspace", "--bin", "seeds"]);
+    if release {
+        build.arg(RELEASE);
+    }
+    exec::run_aloud(&mut build)?;
+    let database = Database::open(Durability::Waived)?;
+    let mut seeds = Command::new(dev::built(if release { "release" } else { "debug" }, "seeds")?);
+    seeds.args(args.iter().filter(|arg| ![IN_PROCESS, RELEASE, "--"].contains(&arg.as_str())));
+    seeds.current_dir(crate::places::root()).env("EVENTCHAIN_TEST_DATABASE_URL", &database.url);
+    say(&format!("$ {}", exec::shown(&seeds)));
+    let status = exec::status(&mut seeds)?;
+    drop(database);
     Ok(exec::exit_code(status))
 }

@@ -7,6 +7,8 @@ mod cache;
 mod clock;
 mod config;
 mod holdings;
+#[cfg(feature = "inline")]
+pub mod inline;
 mod janitor;
 mod keys;
 mod leased;

@@ -1,11 +1,11 @@
 //! Starting everything, and stopping it in order.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use engine::Registry;
 use kinds::Cloud;
 use model::AwsAccountId;
+use rand::Rng as _;
 use store::Store;
 use telemetry::Metrics;
 use tokio::sync::Notify;
@@ -13,16 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::keep_trail;
-use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::holdings::Holdings;
 use crate::janitor::tidy;
-use crate::observer::Wishes;
-use crate::queue::Queue;
 use crate::runner::run_passes;
 use crate::shard::{Orders, keep};
-use crate::shared::{CredentialStates, Shards, Shared};
+use crate::shared::Shared;
 use crate::tasks::{Heartbeat, spawn_named};
 use crate::wake::listen;
 
@@ -69,24 +65,7 @@ impl Runtime {
     ///
     /// It also runs the store's listener (`Store::run_listener`): nobody else should.
     pub fn start(deps: Deps) -> Handle {
-        let Deps { config, store, registry, cloud, clock, metrics } = deps;
-        let shared = Arc::new(Shared {
-            queue: Queue::new(config.workers),
-            config,
-            store,
-            registry,
-            cloud,
-            clock,
-            metrics,
-            cache: Cache::default(),
-            holdings: Holdings::default(),
-            wishes: Wishes::default(),
-            shards: Shards::default(),
-            credentials: CredentialStates::default(),
-            memories: Mutex::new(HashMap::new()),
-            taken_over: Mutex::new(HashMap::new()),
-            requests: Mutex::new(BTreeMap::new()),
-        });
+        let shared = Arc::new(Shared::new(deps, || rand::rng().random()));
         let orders = Orders {
             stop: CancellationToken::new(),
             release: CancellationToken::new(),

@@ -160,7 +160,7 @@ async fn take_over_at_last(shared: &Shared, shard: &Shard) {
 
 /// Reads all environments of an account, has their objects looked at, and passes each once that is done: the first
 /// pass after a take-over does not say "unknown" of what is known in a second.
-async fn take_over(shared: &Shared, shard: &Shard) -> Result<(), store::Error> {
+pub(crate) async fn take_over(shared: &Shared, shard: &Shard) -> Result<(), store::Error> {
     let filter = EnvironmentFilter { accounts: vec![shard.account.to_string()], ..EnvironmentFilter::default() };
     let before = shared.cache.ticket();
     let rows = shared.store.list_environments(&filter, &PageRequest::default()).await?.items;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use engine::Registry;
 use kinds::Cloud;
 use model::AwsAccountId;
-use rand::Rng as _;
 use serde_json::Value;
 use store::{Fence, MutationOutcome, Resolution, Store};
 use telemetry::Metrics;
@@ -22,6 +21,7 @@ use crate::holdings::{EnvName, Holdings};
 use crate::observer::Wishes;
 use crate::pass::{Document, Memory};
 use crate::queue::Queue;
+use crate::runtime::Deps;
 
 /// What every part of the runtime shares.
 pub(crate) struct Shared {
@@ -42,16 +42,40 @@ pub(crate) struct Shared {
     pub(crate) taken_over: Mutex<HashMap<EnvName, TakenOver>>,
     /// Reconcile requests whose fresh look is done: the next pass handles and answers them.
     pub(crate) requests: Mutex<BTreeMap<EnvName, BTreeSet<Uuid>>>,
+    /// From 0 to 1, evenly.
+    pub(crate) jitter: fn() -> f64,
 }
 
 /// The environment's uid, a moment before its document was read, and that.
 type TakenOver = (Uuid, Ticket, Arc<Document>);
 
 impl Shared {
-    /// From 0 to 1, evenly. Decisions take it as a value.
-    #[expect(clippy::unused_self, reason = "a seam: a seeded source would live here")]
+    /// Nothing is known, owned or queued yet.
+    pub(crate) fn new(deps: Deps, jitter: fn() -> f64) -> Self {
+        let Deps { config, store, registry, cloud, clock, metrics } = deps;
+        Self {
+            queue: Queue::new(config.workers),
+            config,
+            store,
+            registry,
+            cloud,
+            clock,
+            metrics,
+            cache: Cache::default(),
+            holdings: Holdings::default(),
+            wishes: Wishes::default(),
+            shards: Shards::default(),
+            credentials: CredentialStates::default(),
+            memories: Mutex::new(HashMap::new()),
+            taken_over: Mutex::new(HashMap::new()),
+            requests: Mutex::new(BTreeMap::new()),
+            jitter,
+        }
+    }
+
+    /// From 0 to 1. Decisions take it as a value.
     pub(crate) fn jitter(&self) -> f64 {
-        rand::rng().random()
+        (self.jitter)()
     }
 
     pub(crate) fn take_memory(&self, name: &EnvName) -> Option<Memory> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval, timeout};
 
 use super::checker::{self, Evidence, Violation};
+use super::keep;
 use super::people;
 use super::record::{self, Log};
 use super::report::median_and_worst;
@@ -68,7 +69,13 @@ pub async fn measure(rounds: usize) -> Result<bool> {
             if blow == (Blow::Partition { lossy: round % 2 == 0 }) {
                 continue;
             }
-            let took = once(&stage, blow).await.with_context(|| blow.name())?;
+            let took = match once(&stage, blow).await {
+                Ok(took) => took,
+                Err(error) => {
+                    let place = keep::evidence(&stage, &gathered(&stage).await?, plan.seed).await?;
+                    return Err(error.context(format!("{}; what was recorded is in {}", blow.name(), place.display())));
+                }
+            };
             stage.note(&format!("{}: {took:.2} s", blow.name()));
             times.entry(blow).or_default().push(took);
         }
@@ -76,20 +83,24 @@ pub async fn measure(rounds: usize) -> Result<bool> {
     let (_, api) = stage.replicas[0].present().context("it is up")?;
     api.converged(&account.environment, CONVERGES).await?;
 
-    let mut log = Log::default();
-    log.read(&stage.simaws).await?;
-    let evidence = Evidence {
-        calls: log.changes,
-        leases: record::leases(&stage.database).await?,
-        intents: record::intents(&stage.database).await?,
-        ..Evidence::default()
-    };
+    let evidence = gathered(&stage).await?;
     // Specs and ends are the business of whole runs.
     let violations: Vec<Violation> = checker::judge(&evidence);
     let late = checker::late(&evidence.calls, &evidence.leases);
     let stage = Arc::into_inner(stage).context("nobody uses the stage any more")?;
     stage.stop().await?;
     Ok(report(&times, &late, &violations))
+}
+
+async fn gathered(stage: &Stage) -> Result<Evidence> {
+    let mut log = Log::default();
+    log.read(&stage.simaws).await?;
+    Ok(Evidence {
+        calls: log.changes,
+        leases: record::leases(&stage.database).await?,
+        intents: record::intents(&stage.database).await?,
+        ..Evidence::default()
+    })
 }
 
 fn report(times: &BTreeMap<Blow, Vec<f64>>, late: &[String], violations: &[Violation]) -> bool {
@@ -151,10 +162,17 @@ async fn acts(stage: &Stage, api: &Api, environment: &str, owner: &str) -> Resul
     let next = if count >= 4 { 1 } else { count + 1 };
     let patch = json!({ "spec": { "services": { SERVICE: { "desiredCount": next } } } });
     let before = stage.simaws.calls("").await?["total"].as_u64().unwrap_or_default();
-    let answer = api.patch(&format!("environments/{environment}"), &patch).await?;
-    ensure!(answer.status == 200, "{} {}", answer.status, answer.text);
     let deadline = Instant::now() + LIMIT;
     let mut ticks = interval(Duration::from_millis(50));
+    loop {
+        ticks.tick().await;
+        let answer = api.patch(&format!("environments/{environment}"), &patch).await?;
+        if answer.status == 200 {
+            break;
+        }
+        // Whoever is stopped in the middle of a transaction holds what others wait for, for a while: one tries again.
+        ensure!(answer.status == 503 && Instant::now() < deadline, "{} {}", answer.status, answer.text);
+    }
     loop {
         ticks.tick().await;
         let query = format!("?log=5000&mutating=true&after={before}");

@@ -13,28 +13,34 @@ use sqlx::postgres::PgPool;
 use super::checker::{Call, Intent, Lease, Revision};
 use crate::simaws_process::SimawsProcess;
 
-/// Made in the daemons' database, beside their own tables.
-pub const RECORDS: [&str; 3] = [
-    "CREATE SCHEMA chaos",
-    "CREATE TABLE chaos.leases (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, process text NOT NULL,
-         shard text NOT NULL, epoch bigint NOT NULL, expires_at timestamptz NOT NULL);
-     CREATE FUNCTION chaos.lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-         INSERT INTO chaos.leases (at, process, shard, epoch, expires_at)
-         VALUES (clock_timestamp(), session_user, NEW.shard, NEW.epoch, NEW.expires_at);
-         RETURN NULL;
-     END $$;
-     CREATE TRIGGER chaos_lease AFTER INSERT OR UPDATE ON leases FOR EACH ROW EXECUTE FUNCTION chaos.lease()",
-    "CREATE TABLE chaos.intents (id bigint PRIMARY KEY, at timestamptz NOT NULL, process text NOT NULL,
-         account text NOT NULL, environment text NOT NULL, kind text NOT NULL, identity text NOT NULL, step text NOT NULL,
-         epoch bigint NOT NULL);
-     CREATE FUNCTION chaos.intent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-         INSERT INTO chaos.intents
-         VALUES (NEW.id, clock_timestamp(), session_user, NEW.account, NEW.environment, NEW.kind, NEW.identity, NEW.step,
-                 NEW.epoch);
-         RETURN NULL;
-     END $$;
-     CREATE TRIGGER chaos_intent AFTER INSERT ON journal FOR EACH ROW EXECUTE FUNCTION chaos.intent()",
-];
+/// Made in the daemons' database, beside their own tables. `process` is the SQL that names who writes.
+pub fn statements(process: &str) -> [String; 3] {
+    [
+        "CREATE SCHEMA chaos".to_owned(),
+        format!(
+            "CREATE TABLE chaos.leases (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL,
+                 process text NOT NULL, shard text NOT NULL, epoch bigint NOT NULL, expires_at timestamptz NOT NULL);
+             CREATE FUNCTION chaos.lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO chaos.leases (at, process, shard, epoch, expires_at)
+                 VALUES (clock_timestamp(), {process}, NEW.shard, NEW.epoch, NEW.expires_at);
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER chaos_lease AFTER INSERT OR UPDATE ON leases FOR EACH ROW EXECUTE FUNCTION chaos.lease()"
+        ),
+        format!(
+            "CREATE TABLE chaos.intents (id bigint PRIMARY KEY, at timestamptz NOT NULL, process text NOT NULL,
+                 account text NOT NULL, environment text NOT NULL, kind text NOT NULL, identity text NOT NULL,
+                 step text NOT NULL, epoch bigint NOT NULL);
+             CREATE FUNCTION chaos.intent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO chaos.intents
+                 VALUES (NEW.id, clock_timestamp(), {process}, NEW.account, NEW.environment, NEW.kind, NEW.identity,
+                         NEW.step, NEW.epoch);
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER chaos_intent AFTER INSERT ON journal FOR EACH ROW EXECUTE FUNCTION chaos.intent()"
+        ),
+    ]
+}
 
 fn timestamp(row: &sqlx::postgres::PgRow, column: &str) -> Result<Timestamp> {
     // As text, since the driver is built without a type for times that we share.

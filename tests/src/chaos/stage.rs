@@ -13,7 +13,7 @@ use testkit::fixtures::{self, ACCOUNT, COPY_REGION, REGION};
 use testkit::postgres::{Lifetime, PrivateServer};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::record::RECORDS;
+use super::record;
 use super::replica::{PROCESSES, Replica};
 use super::schedule::lasts;
 use crate::aws::Aws;
@@ -112,17 +112,16 @@ impl Stage {
             .accounts(&configured.into())
             .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             .set("EVENTCHAIN_LOG_FILTER", "info")
+            // Writes are many here, and people's hands and faults undo them: the budget of an object must not end them.
+            .set("EVENTCHAIN_WRITES_BUDGET", "1000")
             .quiet();
         setup = match plan.lease {
-            // Writes are many here, and people's hands and faults undo them: the budget of an object must not end them.
-            Some(lease) => setup
-                .set("EVENTCHAIN_LEASES_TTL", &format!("{}s", lease.as_secs()))
-                .set("EVENTCHAIN_WRITES_BUDGET", "1000"),
+            Some(lease) => setup.set("EVENTCHAIN_LEASES_TTL", &format!("{}s", lease.as_secs())),
             None => setup.unset("EVENTCHAIN_SWEEPS_HOT").unset("EVENTCHAIN_SWEEPS_SLOW"),
         };
         setup.run(&["migrate"]).await?;
-        for statement in RECORDS {
-            sqlx::raw_sql(statement).execute(&database).await?;
+        for statement in record::statements("session_user") {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&database).await?;
         }
         let mut replicas = Vec::new();
         for letter in ('a'..='z').take(plan.replicas) {

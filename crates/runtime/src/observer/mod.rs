@@ -18,6 +18,8 @@ use futures::stream::FuturesUnordered;
 use model::{Class, ObserveError, ResourceKey};
 use tokio::time::Instant;
 
+#[cfg(feature = "inline")]
+pub(crate) use sweep::sweep as sweep_group;
 pub(crate) use wishes::{Granted, Wishes};
 
 use crate::cache::Ticket;

@@ -15,7 +15,7 @@ use crate::shared::{Shard, Shared};
 
 /// What a sweep came to.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Objects of which something new was seen.
     pub(super) changed: BTreeSet<ResourceKey>,
     /// Class of the failure, if nothing could be read, or not all.
@@ -57,7 +57,7 @@ impl Shared {
     }
 }
 
-pub(super) async fn sweep(shared: &Shared, shard: &Shard, group: &Group) -> (Ticket, Outcome) {
+pub(crate) async fn sweep(shared: &Shared, shard: &Shard, group: &Group) -> (Ticket, Outcome) {
     let start = Instant::now();
     let began = (shared.cache.ticket(), shared.clock.now());
     let stale_after = shared.stale_after(group);
