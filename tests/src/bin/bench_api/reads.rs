@@ -1,5 +1,6 @@
 //! Reading: single environments at a given rate, and a long list by pages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 
 use crate::client::{Client, ENVIRONMENTS};
 
@@ -74,8 +75,8 @@ pub(crate) fn quantile(sorted: &[Duration], part: f64) -> Duration {
 pub(crate) struct Listed {
     pub(crate) items: usize,
     pub(crate) pages: Vec<Duration>,
-    /// Transactions of the API that were open between two pages.
-    pub(crate) open_between: i64,
+    /// Transactions of the API that were held open between two pages.
+    pub(crate) open_between: usize,
     /// The longest that any transaction of the API had been open when it was looked at.
     pub(crate) longest: Duration,
 }
@@ -96,7 +97,7 @@ pub(crate) async fn list(address: &str, pool: &PgPool, limit: usize) -> Result<L
         listed.pages.push(began.elapsed());
         let page: Value = serde_json::from_slice(&body)?;
         listed.items += page["items"].as_array().map_or(0, Vec::len);
-        listed.open_between += open(pool).await?.0;
+        listed.open_between += held(pool).await?;
         match page["metadata"]["continue"].as_str() {
             Some(next) if !next.is_empty() => token = format!("&continue={next}"),
             _ => break,
@@ -108,10 +109,33 @@ pub(crate) async fn list(address: &str, pool: &PgPool, limit: usize) -> Result<L
     Ok(listed)
 }
 
-/// The API's open transactions, and the age of the oldest in seconds.
-async fn open(pool: &PgPool) -> Result<(i64, f64)> {
-    Ok(sqlx::query_as(
-        "SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
+/// How many transactions of the API wait for somebody to go on with them. Two looks, since a transaction of several
+/// statements, somebody else's (the feed's of the watches, say), waits for the API itself between any two.
+async fn held(pool: &PgPool) -> Result<usize> {
+    let before = waiting(pool).await?;
+    if before.is_empty() {
+        return Ok(0);
+    }
+    sleep(Duration::from_millis(50)).await;
+    Ok(waiting(pool).await?.intersection(&before).count())
+}
+
+/// The API's transactions in which nothing goes on: process and begin.
+async fn waiting(pool: &PgPool) -> Result<BTreeSet<(i32, String)>> {
+    let rows = sqlx::query_as(
+        "SELECT pid, xact_start::text FROM pg_stat_activity
+         WHERE application_name = 'eventchain-operator' AND datname = current_database()
+           AND state LIKE 'idle in transaction%' AND xact_start IS NOT NULL",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The age of the API's oldest transaction in seconds.
+async fn oldest(pool: &PgPool) -> Result<f64> {
+    Ok(sqlx::query_scalar(
+        "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
          FROM pg_stat_activity
          WHERE application_name = 'eventchain-operator' AND datname = current_database() AND xact_start IS NOT NULL",
     )
@@ -124,7 +148,7 @@ async fn watch_transactions(pool: PgPool, longest: Arc<Mutex<Duration>>) -> Resu
     let mut ticks = interval(Duration::from_millis(20));
     loop {
         ticks.tick().await;
-        let (_, age_s) = open(&pool).await?;
+        let age_s = oldest(&pool).await?;
         let mut longest = longest.lock().await;
         *longest = longest.max(Duration::from_secs_f64(age_s));
     }
