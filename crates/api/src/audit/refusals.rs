@@ -26,6 +26,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Sorts of refusals that are told apart; what comes on top is counted together.
 const MOST_SORTS: usize = 512;
 
+/// Of whom it is told what was counted together.
+const MANY: &str = "system:many";
+
 /// What makes two refusals the same: code, actor, address, verb and route.
 type Sort = (u16, String, Option<String>, String, String);
 
@@ -52,23 +55,26 @@ impl Refusals {
         true
     }
 
-    fn is_full(&self) -> bool {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_SORTS
+    /// Whether a refusal of this sort has no place of its own.
+    fn overflows(&self, sort: &Sort) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.len() >= MOST_SORTS && !counts.contains_key(sort)
     }
 
     fn take(&self, sort: &Sort) -> u64 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(sort).unwrap_or(0)
     }
 
-    async fn tell(&self, state: Arc<ApiState>, origin: Origin, mut refusal: Refusal, route: &str) {
-        let sort = if self.is_full() {
-            // Somebody tries many names: counted together, without them.
-            refusal.name.clear();
-            refusal.environment.clear();
-            (refusal.code, String::new(), None, String::new(), String::new())
-        } else {
-            (refusal.code, origin.actor.clone(), origin.address.clone(), refusal.verb.clone(), route.to_owned())
-        };
+    async fn tell(&self, state: Arc<ApiState>, mut origin: Origin, mut refusal: Refusal, route: &str) {
+        let mut sort =
+            (refusal.code, origin.actor.clone(), origin.address.clone(), refusal.verb.clone(), route.to_owned());
+        if self.overflows(&sort) {
+            // Many try, or one under many names: counted together, and said of nobody.
+            sort = (refusal.code, String::new(), None, String::new(), String::new());
+            refusal =
+                Refusal { code: refusal.code, message: refusal.message, count: refusal.count, ..Refusal::default() };
+            origin = Origin { actor: MANY.to_owned(), groups: Vec::new(), address: None, user_agent: None, ..origin };
+        }
         if !self.is_first(&sort) {
             return;
         }
@@ -152,4 +158,22 @@ async fn asked(parts: &mut Parts, route: &str) -> Refusal {
     };
     let environment = if kind == model::env::KIND { name.clone() } else { String::new() };
     Refusal { verb, kind: kind.to_owned(), name, environment, code: 0, message: String::new(), count: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_all_places_are_taken_what_has_one_keeps_it_and_what_is_new_has_none() {
+        let refusals = Refusals::new(CancellationToken::new());
+        let sort = |n: usize| (403, format!("user-{n}"), None, "get".to_owned(), "environments".to_owned());
+        for n in 0..MOST_SORTS {
+            assert!(!refusals.overflows(&sort(n)) && refusals.is_first(&sort(n)));
+        }
+        assert!(!refusals.overflows(&sort(0)) && !refusals.is_first(&sort(0)));
+        assert!(refusals.overflows(&sort(MOST_SORTS)));
+        assert_eq!(refusals.take(&sort(0)), 1);
+        assert!(!refusals.overflows(&sort(MOST_SORTS)), "a place is free again");
+    }
 }

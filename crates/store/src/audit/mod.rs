@@ -54,7 +54,7 @@ pub struct Origin {
 }
 
 /// A request that was refused before it could write anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// What was asked for.
     pub verb: String,
