@@ -1,6 +1,7 @@
 //! The daemon end to end: the built program on a simulated AWS, a real Postgres, and two emulators by other people.
 
 mod access;
+mod adoption;
 mod bad_input;
 mod chaos;
 mod curl;
