@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, interval};
 
 use crate::client::{Client, ENVIRONMENTS};
 
@@ -116,7 +116,9 @@ async fn held(pool: &PgPool) -> Result<usize> {
     if before.is_empty() {
         return Ok(0);
     }
-    sleep(Duration::from_millis(50)).await;
+    let mut later = interval(Duration::from_millis(50));
+    later.tick().await;
+    later.tick().await;
     Ok(waiting(pool).await?.intersection(&before).count())
 }
 
