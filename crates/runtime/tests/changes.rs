@@ -1,6 +1,7 @@
 //! Governed changes: what waits for approval, what ends, and what is taken back.
 
 use jiff::SignedDuration;
+use model::Class;
 use serde_json::{Value, json};
 use store::{NewChange, Precondition, RequestKind};
 
@@ -177,6 +178,20 @@ async fn a_failure_is_kept_where_policy_says_so_or_where_it_is_not_the_changes_o
     reconcile(&rig).await;
     assert_eq!(rig.store.get_change(&change.name).await.unwrap().phase, "Applying");
     assert_eq!(rig.row("prod").await.revision, 4);
+    // Nor is a repair of drift that AWS refuses, of an object that the change did not touch.
+    rig.cloud.fail_writes(Some(Fault::Refused(Class::Invalid)));
+    rig.cloud.tamper("two", |live| live.colour = "black".to_owned());
+    eventually("the repair to be refused", || async {
+        reconcile(&rig).await;
+        let row = rig.resource("prod", "Crate", "two").await.unwrap();
+        row.report["error"].is_object().then_some(())
+    })
+    .await;
+    reconcile(&rig).await;
+    assert_eq!(rig.store.get_change(&change.name).await.unwrap().phase, "Applying");
+    assert_eq!(rig.row("prod").await.revision, 4);
+    rig.cloud.fail_writes(None);
+    reconcile(&rig).await;
     rig.cloud.tamper("two", |live| live.state = "ok".to_owned());
     rig.phase(&change.name, "Converged").await;
     runtime.shutdown().await;

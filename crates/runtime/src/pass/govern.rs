@@ -204,7 +204,23 @@ impl Pass<'_> {
             }
             touched.keys.insert(key);
         }
+        // A repair of drift under this generation is nothing that it asked for, whatever comes of it.
+        let own = self.asked_for();
+        touched.keys.retain(|key| own.contains(key));
         Ok(touched)
+    }
+
+    /// The objects that this generation wants otherwise than the one before, and what rests on those.
+    fn asked_for(&self) -> BTreeSet<ResourceKey> {
+        let mut own = BTreeSet::new();
+        // What a node needs stands before it.
+        for node in self.document.graph.nodes() {
+            let wanted_since = self.wanted_since(&node.key, &node.desired.to_json());
+            if wanted_since == Some(self.row.generation) || node.needs.iter().any(|key| own.contains(key)) {
+                own.insert(node.key.clone());
+            }
+        }
+        own
     }
 
     fn carry_out(

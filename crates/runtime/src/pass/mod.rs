@@ -250,6 +250,15 @@ impl Pass<'_> {
         self.rows.get(key)?.report.get("syncedGeneration")?.as_i64()
     }
 
+    /// The generation since which an object is wanted as it is wanted now, if that is known: a release that did not note it
+    /// may have stored the object.
+    fn wanted_since(&self, key: &ResourceKey, desired: &Value) -> Option<i64> {
+        match self.rows.get(key) {
+            Some(row) if row.desired == *desired => row.report.get("wantedSince")?.as_i64(),
+            _ => Some(self.row.generation),
+        }
+    }
+
     fn agreed_before(&self, key: &ResourceKey) -> bool {
         self.synced_generation(key) == Some(self.row.generation)
     }

@@ -234,6 +234,7 @@ impl Pass<'_> {
             "retryAt": entry.retry_at,
             "adoptedGeneration": self.memory.adopted.get(&entry.key),
             "syncedGeneration": synced,
+            "wantedSince": node.and_then(|node| self.wanted_since(&entry.key, &node.desired.to_json())),
             "needs": if node.is_some() { json!(needs) } else { row.map_or(json!([]), |row| row.report["needs"].clone()) },
             "follows": match node {
                 Some(node) => follows_json(node.follows.as_ref()),
