@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{FromStoreRow, at, document, timestamp};
 use crate::types::{Page, PageRequest};
 
@@ -278,9 +278,8 @@ impl Store {
 
     /// Forgets events last seen before a time, in small transactions; watchers see them deleted.
     pub async fn prune_events(&self, before: Timestamp) -> Result<u64> {
-        let mut pruned = 0;
-        loop {
-            let batch = transact!(self, Operation::PruneEvents, |tx| async {
+        in_batches(PRUNE_BATCH, || async {
+            transact!(self, Operation::PruneEvents, |tx| async {
                 let mut pen = Pen::take(tx).await?;
                 let rows = sqlx::query(
                     "DELETE FROM events WHERE uid IN (
@@ -296,12 +295,9 @@ impl Store {
                     pen.log((KIND, &event.name), event.resource_version, LoggedEvent::Deleted, &event)?;
                 }
                 pen.put_down(tx).await?;
-                Ok(rows.len())
-            })?;
-            pruned += batch as u64;
-            if batch < PRUNE_BATCH as usize {
-                return Ok(pruned);
-            }
-        }
+                Ok(rows.len() as u64)
+            })
+        })
+        .await
     }
 }

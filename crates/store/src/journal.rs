@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{FromStoreRow, at, document, optional_timestamp, resource_key, timestamp};
 use crate::types::{Fence, ResourceKey};
 
@@ -393,27 +393,21 @@ impl Store {
 
     /// Forgets settled mutations begun before a time, a batch at a time. What is unsettled is never forgotten.
     pub async fn prune_journal(&self, before: Timestamp) -> Result<u64> {
-        let mut pruned = 0;
-        loop {
-            let batch = self
-                .timed(Operation::PruneJournal, async {
-                    let done = sqlx::query(
-                        "DELETE FROM journal WHERE id IN (
+        in_batches(PRUNE_BATCH, || {
+            self.timed(Operation::PruneJournal, async {
+                let done = sqlx::query(
+                    "DELETE FROM journal WHERE id IN (
                              SELECT id FROM journal WHERE begun_at < $1 AND outcome IN ('Applied', 'NotApplied')
                              ORDER BY begun_at LIMIT $2
                          )",
-                    )
-                    .bind(at(before))
-                    .bind(PRUNE_BATCH)
-                    .execute(self.pool())
-                    .await?;
-                    Ok(done.rows_affected())
-                })
+                )
+                .bind(at(before))
+                .bind(PRUNE_BATCH)
+                .execute(self.pool())
                 .await?;
-            pruned += batch;
-            if batch < PRUNE_BATCH.unsigned_abs() {
-                return Ok(pruned);
-            }
-        }
+                Ok(done.rows_affected())
+            })
+        })
+        .await
     }
 }

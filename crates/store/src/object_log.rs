@@ -19,7 +19,7 @@ use crate::audit::{Act, Origin};
 use crate::error::{Error, Result};
 use crate::listen::{CHANNEL_ENVIRONMENT, CHANNEL_OBJECTS};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{FromStoreRow, document, seconds, timestamp};
 
 /// So many entries are pruned in one transaction that writers wait for it for milliseconds only.
@@ -251,14 +251,10 @@ impl Store {
     /// Forgets log entries older than `age` by the database's clock, in small transactions, and remembers up to where.
     /// Answers how many went.
     pub async fn prune_log(&self, age: Duration) -> Result<u64> {
-        let mut pruned = 0;
-        loop {
-            let batch = transact!(self, Operation::PruneLog, |tx| prune_batch(tx, age))?;
-            pruned += batch.unsigned_abs();
-            if batch < PRUNE_BATCH {
-                return Ok(pruned);
-            }
-        }
+        in_batches(PRUNE_BATCH, || async {
+            transact!(self, Operation::PruneLog, |tx| prune_batch(tx, age)).map(i64::unsigned_abs)
+        })
+        .await
     }
 }
 

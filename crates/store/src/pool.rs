@@ -246,6 +246,18 @@ impl Store {
     }
 }
 
+/// Does `once`, which answers how many rows it took, until it takes fewer than a batch. Answers how many that were in all.
+pub(crate) async fn in_batches<F: Future<Output = Result<u64>>>(batch: i64, once: impl Fn() -> F) -> Result<u64> {
+    let mut all = 0;
+    loop {
+        let taken = once().await?;
+        all += taken;
+        if taken < batch.unsigned_abs() {
+            return Ok(all);
+        }
+    }
+}
+
 /// Runs `$body` (a future that borrows the connection `$tx`) in a transaction, again on contention.
 macro_rules! attempt {
     ($store:expr, |$tx:ident| $body:expr) => {{

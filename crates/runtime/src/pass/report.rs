@@ -223,6 +223,7 @@ impl Pass<'_> {
             .collect();
         let needs: Vec<&ResourceKey> = node.map(|node| node.needs.iter().collect()).unwrap_or_default();
         let last_act = self.last_acts.get(&entry.key).cloned();
+        let desired = node.map_or(Value::Null, |node| node.desired.to_json());
         let report = json!({
             "path": entry.resource.path,
             "observation": observation_json(&self.snapshot.get(&entry.key)),
@@ -234,7 +235,7 @@ impl Pass<'_> {
             "retryAt": entry.retry_at,
             "adoptedGeneration": self.memory.adopted.get(&entry.key),
             "syncedGeneration": synced,
-            "wantedSince": node.and_then(|node| self.wanted_since(&entry.key, &node.desired.to_json())),
+            "wantedSince": node.and_then(|_| self.wanted_since(&entry.key, &desired)),
             "needs": if node.is_some() { json!(needs) } else { row.map_or(json!([]), |row| row.report["needs"].clone()) },
             "follows": match node {
                 Some(node) => follows_json(node.follows.as_ref()),
@@ -246,7 +247,7 @@ impl Pass<'_> {
         let upsert = ResourceUpsert {
             name: keys::resource_name(&self.row.name, &entry.key),
             key: keys::to_store(&entry.key),
-            desired: node.map_or(Value::Null, |node| node.desired.to_json()),
+            desired,
             observed: match self.snapshot.get(&entry.key) {
                 Observation::Present(object) => object.to_json(),
                 Observation::Absent => Value::Null,

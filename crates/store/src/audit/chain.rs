@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{at, at_optional, seconds, timestamp};
 use crate::types::Fence;
 
@@ -179,14 +179,8 @@ impl Store {
     /// # Errors
     /// `StaleEpoch`.
     pub async fn prune_audit(&self, age: Duration, fence: &Fence) -> Result<u64> {
-        let mut pruned = 0;
-        loop {
-            let batch = transact!(self, Operation::PruneAudit, |tx| prune_batch(tx, age, fence))?;
-            pruned += batch;
-            if batch < PRUNE_BATCH as u64 {
-                return Ok(pruned);
-            }
-        }
+        in_batches(PRUNE_BATCH, || async { transact!(self, Operation::PruneAudit, |tx| prune_batch(tx, age, fence)) })
+            .await
     }
 
     /// Tells of a request that was refused before it could write anything.

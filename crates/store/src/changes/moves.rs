@@ -15,7 +15,7 @@ use crate::events::{NewEvent, write_events_in};
 use crate::leases::check_fence;
 use crate::object_log::{LoggedEvent, Pen};
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{FromStoreRow, at};
 use crate::types::{Fence, Precondition};
 
@@ -216,9 +216,8 @@ impl Store {
     /// Forgets changes that ended before a time, in small transactions; watchers see them deleted. The audit trail goes on
     /// telling of them.
     pub async fn prune_changes(&self, before: Timestamp) -> Result<u64> {
-        let mut pruned = 0;
-        loop {
-            let batch = transact!(self, Operation::PruneChanges, |tx| async {
+        in_batches(PRUNE_BATCH, || async {
+            transact!(self, Operation::PruneChanges, |tx| async {
                 let mut pen = Pen::take(tx).await?;
                 let rows = sqlx::query(
                     "DELETE FROM changes WHERE uid IN (
@@ -239,12 +238,9 @@ impl Store {
                     pen.log((KIND, &change.name), change.resource_version, LoggedEvent::Deleted, &change)?;
                 }
                 pen.put_down(tx).await?;
-                Ok(rows.len())
-            })?;
-            pruned += batch as u64;
-            if batch < PRUNE_BATCH as usize {
-                return Ok(pruned);
-            }
-        }
+                Ok(rows.len() as u64)
+            })
+        })
+        .await
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::leases::check_fence;
 use crate::operation::Operation;
-use crate::pool::{Store, transact};
+use crate::pool::{Store, in_batches, transact};
 use crate::rows::{FromStoreRow, document, milliseconds, seconds};
 use crate::types::Fence;
 
@@ -202,8 +202,8 @@ impl Store {
     /// # Errors
     /// `StaleEpoch`.
     pub async fn prune_notifications(&self, age: Duration, fence: &Fence) -> Result<()> {
-        loop {
-            let pruned = transact!(self, Operation::PruneNotifications, |tx| async {
+        in_batches(PRUNE_BATCH, || async {
+            transact!(self, Operation::PruneNotifications, |tx| async {
                 check_fence(tx, fence).await?;
                 let done = sqlx::query(
                     "DELETE FROM notification_deliveries WHERE id IN (
@@ -216,10 +216,9 @@ impl Store {
                 .execute(tx)
                 .await?;
                 Ok(done.rows_affected())
-            })?;
-            if pruned < PRUNE_BATCH.unsigned_abs() {
-                return Ok(());
-            }
-        }
+            })
+        })
+        .await
+        .map(drop)
     }
 }
